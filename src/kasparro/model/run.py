@@ -1,0 +1,64 @@
+"""Runs: one execution of a source, as a state machine.
+
+    running ──> success       every slice was read to its end
+        ├─────> partial       read to its end, but something was left out and is named in `error`
+        ├─────> failed        an error ended it; what was committed stays
+        ├─────> stopped       told to stop; the next run goes on
+        └─────> interrupted   the process died; found by the next run, which goes on
+
+`partial` and the rest never change again.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Literal
+
+RunStatus = Literal["running", "success", "partial", "failed", "stopped", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Records of a run. `extracted` is always the sum of the other five."""
+
+    extracted: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{one.name: mine[one.name] + theirs[one.name] for one in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One slice of one run, as it is worked on. `run_id` is also the lease epoch that fences its commits."""
+
+    source: str
+    kind: str
+    dataset: str
+    run_id: int
+    slice_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What became of one source in one call.
+
+    Attributes:
+        run_id: None when no run could be started.
+        duration: Seconds.
+        error: One sentence; None when all went well.
+        error_code: `code` of the error.
+    """
+
+    source: str
+    status: RunStatus
+    counts: Counts
+    duration: float
+    run_id: int | None
+    error: str | None = None
+    error_code: str | None = None
+    started_at: datetime | None = None

@@ -1,0 +1,54 @@
+"""The Source seam: what every kind of source is, and how a declaration names one."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kasparro.model.mapping import Mapping as FieldMapping
+from kasparro.model.page import Bookmark, Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """An independent part of a source: unit of concurrency and of state.
+
+    Attributes:
+        name: Stable between runs: it is the key of the checkpoint.
+        facts: What the source needs to read it, such as a file path.
+    """
+
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A source that is ready to be read."""
+
+    async def slices(self) -> Sequence[Slice]:
+        """Return the parts to read. Raises KasparroError when the source is not there."""
+        ...
+
+    def read(self, part: Slice, bookmark: Bookmark) -> AsyncIterator[Page]:
+        """Yield the pages after the bookmark, in order. Nothing new means no page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """One declared source: how it is read (`kind`) and what becomes of its records.
+
+    Attributes:
+        name: Unique; the `source` of every row, run and checkpoint.
+        kind: The configuration of its kind: an instance of `sources.csv.Csv`, `sources.api.Api` or `sources.rss.Rss`.
+        dataset: Where the rows go: `normalized_data` or the name of a declared dataset.
+        primary_key: Raw paths that make up the record key; empty means a hash of the content.
+        mapping: How raw fields become the dataset's fields; None takes the well-known names.
+        timezone: Zone of timestamps that name none.
+    """
+
+    name: str
+    kind: Any
+    dataset: str = "normalized_data"
+    primary_key: tuple[str, ...] = ()
+    mapping: FieldMapping | None = None
+    timezone: str = "UTC"
