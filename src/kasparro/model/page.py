@@ -102,7 +102,7 @@ class Page:
     """What one read returned.
 
     Attributes:
-        content: The sound records verbatim as UTF-8, as `raw_page` stores them: a CSV range, a JSON answer. Holds no NUL.
+        content: The sound records verbatim as UTF-8, as `raw_page` stores them: a CSV range, a JSON answer. No NUL.
         content_type: `text/csv` or `application/json`.
         records: The same, cut into records for the shaper.
         rejects: Records that the source itself could not read soundly.

@@ -1,7 +1,7 @@
 """Paths into nested records: `quotes.USD.price`, `items[0].id`, `"@odata.nextLink"`.
 
 A dot separates steps, brackets hold an index (`[0]`), double quotes hold a key that contains dots or brackets. A path
-that is not quoted is tried as one literal key first where that can be told (CSV columns), so `a.b` names the column `a.b`.
+A dot separates steps, brackets hold an index (`[0]`), double quotes hold a key that has dots or brackets. A path
 """
 
 import re
