@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: `DATABASE_URL` where it is set (CI matrix), the embedded one otherwise.
+"""A real PostgreSQL for the tests: `TEST_DATABASE_URL` where it is set (CI matrix), the embedded one otherwise.
 
 One server for the session, one database for each test that asks for it: made from a migrated template, so it is cheap.
 """
@@ -20,7 +20,7 @@ from kasparro.store.embedded import EmbeddedServer
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a database on the server that tests may make databases on."""
-    given = os.environ.get("KASPARRO_TEST_DATABASE_URL")
+    given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
         return

@@ -4,6 +4,7 @@ A shaper belongs to one slice and one thread at a time. It holds a DuckDB of its
 scratch folder and nowhere else.
 """
 
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +42,7 @@ class Shaper:
         self._scratch = scratch
         self._plans: dict[tuple[str, ...] | None, Plan] = {}
         self._mark: str | None = ""
+        self._busy = threading.Lock()
         self._duck = duckdb.connect(":memory:")
         self._prepare()
 
@@ -50,7 +52,8 @@ class Shaper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._duck.close()
+        with self._busy:  # whoever gave up on a page may still have a thread at work on it
+            self._duck.close()
 
     def shape(self, page: Page) -> Shaped:
         """Shape one page.
@@ -61,6 +64,10 @@ class Shaper:
         """
         if len(page.records) == 0:
             return Shaped()
+        with self._busy:
+            return self._shaped(page)
+
+    def _shaped(self, page: Page) -> Shaped:
         plan = self._plan(page.records)
         try:
             self._read(page.records, plan)

@@ -20,7 +20,7 @@ _TYPES = {
     "numeric": "numeric",
     "float": "double precision",
     "boolean": "boolean",
-    "timestamp": "timestamptz",
+    "timestamp": "timestamp with time zone",
     "date": "date",
     "json": "json",
 }

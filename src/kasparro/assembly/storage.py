@@ -1,0 +1,33 @@
+"""The database that the settings name, or the embedded one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from kasparro.config import Settings
+from kasparro.store.database import Database
+from kasparro.store.embedded import EmbeddedServer
+
+
+@asynccontextmanager
+async def open_url(settings: Settings) -> AsyncIterator[str]:
+    """Give the connection string of a running server; the embedded one is stopped after its last user."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    server = EmbeddedServer(settings.home)
+    await asyncio.to_thread(server.start)
+    try:
+        yield server.url
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings, *, migrations: str = "apply") -> AsyncIterator[Database]:
+    """Open the database, migrated."""
+    async with (
+        open_url(settings) as url,
+        Database(url, debug=settings.debug, size=settings.concurrency + 8, migrations=migrations) as database,
+    ):
+        yield database

@@ -1,0 +1,120 @@
+"""One run of one source, from its lock to its last word."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from kasparro.errors import KasparroError, Stopped
+from kasparro.ingestion.work import Hands, work
+from kasparro.model.dataset import Dataset
+from kasparro.model.events import Emit, Event, Retrying, RunFinished, RunStarted
+from kasparro.model.ledger import Ledger
+from kasparro.model.redact import Redactor
+from kasparro.model.run import Counts, RunResult, RunStatus, Unit
+from kasparro.model.source import Slice, Source
+from kasparro.shaping.plan import Shape
+from kasparro.shaping.shaper import Shaper
+from kasparro.store.database import Database
+from kasparro.store.datasets import ensure
+from kasparro.store.runs import Begun, NewRun, Runs
+
+_log = structlog.get_logger("kasparro.run")
+
+Outcome = tuple[RunStatus, tuple[str, str] | None]
+"""Status and, unless all went well, code and sentence of the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A source that is ready to run.
+
+    Attributes:
+        new: What the run's record says of it.
+        source: To read from.
+        dataset: Where its rows go.
+        shape: What its records become.
+        ledger: Keeps what was read.
+        redact: Masks secrets in what is recorded.
+        scratch: Folder for temporary files.
+    """
+
+    new: NewRun
+    source: Source
+    dataset: Dataset
+    shape: Shape
+    ledger: Ledger
+    redact: Redactor
+    scratch: Path
+
+
+async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event) -> RunResult:
+    """Run a source once and return what became of it. Does not raise for anything that a run can report."""
+    since = time.monotonic()
+    run_id: int | None = None
+    counts = Counts()
+    retries = 0
+
+    def count(event: Event) -> None:
+        nonlocal retries
+        retries += isinstance(event, Retrying)
+        emit(event)
+
+    status: RunStatus = "failed"
+    error: tuple[str, str] | None = None
+    try:
+        async with Runs(database).begin(job.new) as begun:
+            run_id = begun.run_id
+            status, error = await _outcome(job, _slices(job, database, begun, count, stop))
+            counts = await Runs(database).finish(run_id, status, error, retries)
+    except KasparroError as raised:
+        # It could not begin, or its end could not be recorded: then the next run finds it interrupted.
+        status, error = "failed", error or (raised.code, job.redact(str(raised)))
+    result = RunResult(
+        source=job.new.source,
+        status=status,
+        counts=counts,
+        duration=time.monotonic() - since,
+        run_id=run_id,
+        error=None if error is None else error[1],
+        error_code=None if error is None else error[0],
+    )
+    emit(RunFinished(result=result))
+    return result
+
+
+async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
+    try:
+        await attempt
+    except Stopped as told:
+        return "stopped", (told.code, job.redact(str(told)))
+    except KasparroError as raised:
+        status: RunStatus = "partial" if raised.facts.get("incomplete") else "failed"
+        return status, (raised.code, job.redact(str(raised)))
+    except Exception as unforeseen:  # noqa: BLE001 - a bug must not take the other sources down; it is logged and recorded
+        _log.exception("unforeseen error", source=job.new.source)
+        return "failed", ("internal", job.redact(f"{type(unforeseen).__name__}: {unforeseen}"))
+    return "success", None
+
+
+async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: asyncio.Event) -> None:
+    await ensure(database, job.dataset)
+    parts = await job.source.slices()
+    emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed))
+    for part in parts:
+        await _slice(job, begun.run_id, part, emit, stop)
+
+
+async def _slice(job: Job, run_id: int, part: Slice, emit: Emit, stop: asyncio.Event) -> None:
+    unit = Unit(source=job.new.source, kind=job.new.kind, dataset=job.dataset.name, run_id=run_id, slice_name=part.name)
+    scratch = Path(tempfile.mkdtemp(dir=job.scratch))
+    try:
+        with await asyncio.to_thread(Shaper, job.shape, scratch) as shaper:
+            await work(unit, part, job.source, job.ledger, Hands(shape=shaper.shape, emit=emit, stop=stop))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

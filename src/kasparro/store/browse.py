@@ -1,0 +1,106 @@
+"""What readers see: pages of rows, totals, runs. All of it leaves PostgreSQL as finished JSON, in one round trip."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.pq.abc import PGresult
+
+from kasparro.errors import NotFound, StoreBusy
+from kasparro.model.dataset import NAME, NORMALIZED, Dataset, Field
+from kasparro.store.browse_page import PageOfRows, PageQuery, Position, statement
+from kasparro.store.database import Database
+from kasparro.store.queries import queries
+
+READ_SECONDS = 10.0
+"""How long a read may take, waiting for a connection included, before it is cancelled on the server."""
+
+_FIELDS_SECONDS = 5.0
+"""How long the fields of a declared dataset are remembered: so long may a new field be missing from its pages."""
+
+
+class Browser:
+    """Reads for the API and the pages.
+
+    Args:
+        database: Where everything is kept.
+        seconds: Longest time of one read.
+    """
+
+    def __init__(self, database: Database, *, seconds: float = READ_SECONDS) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._sql = queries("browse")
+        self._declared: dict[str, tuple[float, Dataset]] = {}
+
+    async def dataset(self, name: str) -> Dataset:
+        """Return a dataset by its name.
+
+        Raises:
+            NotFound: there is no such dataset.
+        """
+        if name == NORMALIZED.name:
+            return NORMALIZED
+        remembered = self._declared.get(name)
+        if remembered is not None and remembered[0] > time.monotonic():
+            return remembered[1]
+        row = await self._row("fields", dataset=name) if NAME.fullmatch(name) is not None else None
+        if row is None:
+            self._declared.pop(name, None)
+            raise NotFound(f"There is no dataset {name!r}.")
+        fields = tuple(Field(name=field["name"], type=field["type"]) for field in row[0])
+        found = Dataset(name=name, fields=fields)
+        self._declared[name] = (time.monotonic() + _FIELDS_SECONDS, found)
+        return found
+
+    async def page(self, query: PageQuery) -> PageOfRows:
+        """Return a page of rows. Raises StoreBusy, SchemaBroken."""
+        text, facts = statement(query)
+        async with self._reading() as connection:
+            cursor = await connection.execute(text, facts)
+            return _page(cursor.pgresult, query)
+
+    async def stats(self, limit: int) -> bytes:
+        """Return totals, the latest `limit` runs and the sources as a JSON object. Raises StoreBusy, SchemaBroken."""
+        async with self._reading() as connection:
+            cursor = await connection.execute(self._sql["stats"], {"limit": limit})
+            return _bytes(cursor.pgresult, 0) or b"{}"
+
+    async def _row(self, name: str, **facts: Any) -> tuple[Any, ...] | None:  # noqa: ANN401 - parameters of a statement
+        async with self._reading() as connection:
+            cursor = await connection.execute(self._sql[name], facts)
+            return await cursor.fetchone()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for a limited time."""
+        try:
+            async with asyncio.timeout(self._seconds), self._database.connection() as connection:
+                yield connection
+        except TimeoutError as error:
+            raise StoreBusy(
+                f"The database {self._database.place} did not answer within {self._seconds:g} seconds. "
+                "Ask for less, or look for what keeps it busy."
+            ) from error
+
+
+def _page(result: PGresult | None, query: PageQuery) -> PageOfRows:
+    version = int(_bytes(result, 2) or 0)
+    source, key = _bytes(result, 4), _bytes(result, 5)
+    return PageOfRows(
+        rows=None if version in query.known else _bytes(result, 0),
+        total=int(_bytes(result, 1) or 0),
+        version=version,
+        more=_bytes(result, 3) == b"t",
+        last=None if source is None or key is None else Position(source=source.decode(), key=key.decode()),
+    )
+
+
+def _bytes(result: PGresult | None, column: int) -> bytes | None:
+    """Return a value of the one row as the server sent it: UTF-8 text, without a detour through str or json."""
+    if result is None:  # an executed statement has a result
+        raise AssertionError
+    return result.get_value(0, column)
