@@ -1,0 +1,138 @@
+"""What every command needs first: settings, configuration, consoles, and a loop that stops politely."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from kasparro.assembly.recognising import looks_like_target, recognise
+from kasparro.config import Config, Settings, declare_sources, load_config, load_settings, read_environment
+from kasparro.errors import Misconfigured
+from kasparro.model.redact import Redactor
+from kasparro.observe.logs import configure_logs
+
+Result = TypeVar("Result")
+
+DEFAULT_CONFIG = Path("kasparro.yaml")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. [default: ./kasparro.yaml]", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consoles:
+    """Where results go, and where everything else goes."""
+
+    out: Console
+    errors: Console
+
+
+def consoles() -> Consoles:
+    """Open them; colours only on a terminal."""
+    return Consoles(out=Console(highlight=False), errors=Console(stderr=True, highlight=False))
+
+
+def settings_with_logs(config: Config | None = None) -> Settings:
+    """Read the settings and set up the log by them."""
+    settings = load_settings()
+    secrets = settings.secrets | (config.secrets if config is not None else frozenset())
+    level = "debug" if settings.debug else settings.log_level
+    configure_logs(level=level, production=settings.environment == "production", redact=Redactor(secrets))
+    return settings
+
+
+def find_config(path: Path | None, settings: Settings) -> Config | None:
+    """Read the configuration that is named, or that stands in the working directory; None when there is none.
+
+    Raises:
+        Misconfigured: it is named but not there, or has mistakes.
+    """
+    named = path or settings.config
+    if named is None and not DEFAULT_CONFIG.exists():
+        return None
+    return load_config(named or DEFAULT_CONFIG, read_environment())
+
+
+def need_config(path: Path | None, settings: Settings) -> Config:
+    """Read the configuration, as `find_config`. Raises Misconfigured also when there is none."""
+    config = find_config(path, settings)
+    if config is None:
+        raise Misconfigured(
+            "There is no kasparro.yaml here. Write one with: kasparro init. "
+            "Or name a file or URL: kasparro run flights.csv"
+        )
+    return config
+
+
+async def chosen(targets: Sequence[str], path: Path | None, settings: Settings) -> Config:
+    """Return a configuration with just the sources asked for: declared ones by name, files and URLs as they are.
+
+    Raises:
+        Misconfigured: a name is not declared.
+    """
+    if not targets:
+        return need_config(path, settings)
+    config = find_config(path, settings)
+    known = {source.name: source for source in config.sources} if config is not None else {}
+    declared = tuple(known[target] for target in targets if target in known)
+    bare = [target for target in targets if target not in known]
+    for name in bare:
+        if not looks_like_target(name):
+            names = ", ".join(known) or "none"
+            raise Misconfigured(f"There is no source {name!r}, and no such file. Declared sources: {names}")
+    made: dict[str, Any] = {}
+    for target in bare:
+        name, declaration = await recognise(target, {*known, *made})
+        made[name] = declaration
+    quick = declare_sources(made, folder=Path.cwd())
+    if config is None:
+        return quick
+    # Both are resolved from one folder: what was named on the command line becomes absolute.
+    moved = tuple(replace(source, kind=_absolute(source.kind)) for source in quick.sources)
+    return replace(config, sources=(*declared, *moved), secrets=config.secrets | quick.secrets)
+
+
+def _absolute(kind: Any) -> Any:  # noqa: ANN401 - any kind of source
+    path = getattr(kind, "path", None)
+    return replace(kind, path=str(Path.cwd() / path)) if isinstance(path, str) else kind
+
+
+def run_async(body: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(body())
+
+
+async def with_stop(body: Callable[[asyncio.Event], Awaitable[Result]], told: Callable[[], None]) -> Result:
+    """Run with an event that the first Ctrl-C or SIGTERM sets; the second one ends the process the hard way.
+
+    Args:
+        body: Gets the event.
+        told: Called when the event is set, to tell the user.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        if stop.is_set():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            signal.raise_signal(signal.SIGINT)
+            return
+        stop.set()
+        told()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    try:
+        return await body(stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

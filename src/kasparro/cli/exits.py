@@ -1,0 +1,28 @@
+"""Exit codes, in one table."""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from kasparro.errors import KasparroError, Misconfigured
+from kasparro.model.run import RunResult
+
+OK, FAILED, USAGE, REJECTS, PARKED = 0, 1, 2, 3, 75
+
+_BY_CODE = MappingProxyType({"misconfigured": USAGE, "rate_limited": PARKED})
+
+
+def exit_of_error(error: KasparroError) -> int:
+    """Return the exit code of a command that an error ended."""
+    return USAGE if isinstance(error, Misconfigured) else FAILED
+
+
+def exit_of_results(results: Iterable[RunResult]) -> int:
+    """Return the exit code of runs: the worst of them; a stopped run is no failure."""
+    codes = [_exit_of_result(result) for result in results]
+    return next((code for code in (FAILED, USAGE, PARKED, REJECTS) if code in codes), OK)
+
+
+def _exit_of_result(result: RunResult) -> int:
+    if result.status in {"failed", "partial"}:
+        return _BY_CODE.get(result.error_code or "", FAILED)
+    return REJECTS if result.counts.rejected else OK

@@ -1,0 +1,67 @@
+"""The command line: parses, calls, renders."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kasparro import __version__
+from kasparro.cli import database, look, project, run, server
+from kasparro.cli.context import consoles
+from kasparro.cli.exits import FAILED, exit_of_error
+from kasparro.errors import KasparroError
+
+app = typer.Typer(
+    name="kasparro",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ingest records from files, APIs and feeds into one PostgreSQL, and serve them over HTTP.",
+)
+app.command()(project.init)
+app.command()(project.check)
+app.command()(run.preview)
+app.command()(run.run)
+app.command()(server.serve)
+app.command()(server.up)
+app.command()(look.sources)
+app.add_typer(look.runs_app, name="runs")
+app.add_typer(look.checkpoint_app, name="checkpoint")
+app.add_typer(look.rejects_app, name="rejects")
+app.command()(database.migrate)
+app.command(context_settings={"ignore_unknown_options": True})(database.psql)
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    print(__version__)  # noqa: T201
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,  # noqa: FBT002
+) -> None:
+    if show_version:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line. Errors are one sentence, and an exit code by their kind."""
+    try:
+        app()
+    except KasparroError as error:
+        consoles().errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(exit_of_error(error))
+    except KeyboardInterrupt:
+        consoles().errors.print("Ended at once. What was committed stays; the next run goes on from there.")
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

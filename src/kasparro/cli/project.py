@@ -1,0 +1,40 @@
+"""`init` and `check`: the configuration."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import typer
+
+from kasparro.assembly.running import origin_of
+from kasparro.cli.context import DEFAULT_CONFIG, ConfigOption, consoles, need_config, settings_with_logs
+from kasparro.config.json_schema import schema_text
+from kasparro.errors import Conflict
+from kasparro.model.redact import Redactor
+
+
+def init() -> None:
+    """Write a kasparro.yaml to start from, and the schema that editors complete it with."""
+    screens = consoles()
+    if DEFAULT_CONFIG.exists():
+        raise Conflict(f"{DEFAULT_CONFIG} is there already. Edit it, or move it away first.")
+    text = files("kasparro.cli").joinpath("kasparro.example.yaml").read_text(encoding="utf-8")
+    DEFAULT_CONFIG.write_text(text, encoding="utf-8")
+    Path("kasparro.schema.json").write_text(schema_text(), encoding="utf-8")
+    screens.out.print(
+        "Wrote kasparro.yaml and kasparro.schema.json. Edit the first, then: kasparro check, kasparro run"
+    )
+
+
+def check(config: ConfigOption = None) -> None:
+    """Check settings and configuration; starts nothing. All mistakes are shown at once."""
+    screens = consoles()
+    settings = settings_with_logs()
+    found = need_config(config, settings)
+    redact = Redactor(found.secrets | settings.secrets)
+    for source in found.sources:
+        line = f"{source.name}: {source.kind.type} from {redact(origin_of(source))} into {source.dataset}"
+        screens.out.print(line, markup=False, soft_wrap=True)
+    for note in found.notes:
+        screens.errors.print(note, markup=False)
+    screens.out.print(f"{found.path} is sound: {len(found.sources)} sources.", markup=False)
+    raise typer.Exit(0)

@@ -1,0 +1,155 @@
+"""Tells how runs go: a progress bar on a terminal, plain lines in a pipe, JSON lines where they are asked for."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import assert_never
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from kasparro.cli.words import bytes_in_words, count_in_words
+from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunStarted, SliceClosed
+from kasparro.model.run import Counts
+
+_EVERY = 2.0
+"""Seconds between two plain lines about one source."""
+
+
+class _Speed(ProgressColumn):
+    """Records, bytes and rate of one source."""
+
+    def render(self, task: Task) -> Text:
+        records, read = task.fields["records"], task.fields["read"]
+        rate = records / task.elapsed if task.elapsed else 0
+        shown = f"{count_in_words(records)} records  {bytes_in_words(read)}  {count_in_words(round(rate))}/s"
+        return Text(shown, style="progress.data.speed")
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What is known of one run so far."""
+
+    slices: int = 1
+    closed: int = 0
+    counts: Counts = field(default_factory=Counts)
+    read: int = 0
+    since: float = field(default_factory=time.monotonic)
+    said: float = 0.0
+
+    def take(self, event: PageCommitted) -> None:
+        self.counts += event.counts
+        self.read += event.bytes_read
+
+    def share(self, done: float | None) -> float | None:
+        return None if done is None else min(1.0, (self.closed + done) / max(1, self.slices))
+
+
+@contextmanager
+def reporter(*, as_json: bool, errors: Console) -> Iterator[Emit]:
+    """Give what listens to events, in the form that fits where the output goes."""
+    if as_json:
+        yield _json
+    elif errors.is_terminal:
+        with _progress(errors) as bars:
+            yield _Bars(bars)
+    else:
+        yield _Lines(errors)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[share]}"),
+        _Speed(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        expand=True,
+    )
+
+
+class _Bars:
+    """One bar per source."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seen: dict[str, tuple[TaskID, _Seen]] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                task = self._progress.add_task(event.source, total=None, records=0, read=0, share="")
+                self._seen[event.source] = (task, _Seen(slices=event.slices))
+                if event.resumed:
+                    self._progress.console.print(f"{event.source}: going on from the last checkpoint", highlight=False)
+            case PageCommitted():
+                task, seen = self._seen[event.source]
+                seen.take(event)
+                share = seen.share(event.done)
+                self._progress.update(
+                    task,
+                    total=None if share is None else 1.0,
+                    completed=share or 0,
+                    records=seen.counts.extracted,
+                    read=seen.read,
+                    share="" if share is None else f"{share:4.0%}",
+                )
+            case SliceClosed():
+                self._seen[event.source][1].closed += 1
+            case Retrying():
+                self._progress.console.print(_retry_line(event), style="yellow", highlight=False, markup=False)
+            case RunFinished():
+                if event.result.source in self._seen:
+                    task, _ = self._seen[event.result.source]
+                    if event.result.status == "success":
+                        self._progress.update(task, total=1.0, completed=1.0, share="100%")
+                    self._progress.stop_task(task)
+            case _:
+                assert_never(event)
+
+
+class _Lines:
+    """A line now and then, for pipes and logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: dict[str, _Seen] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._seen[event.source] = _Seen(slices=event.slices)
+                how = "going on from the last checkpoint" if event.resumed else "started"
+                self._say(f"{event.source}: run {event.run_id} {how}")
+            case PageCommitted():
+                seen = self._seen[event.source]
+                seen.take(event)
+                if time.monotonic() - seen.said >= _EVERY:
+                    seen.said = time.monotonic()
+                    share = seen.share(event.done)
+                    part = "" if share is None else f" ({share:.0%})"
+                    self._say(f"{event.source}: {seen.counts.extracted} records, {bytes_in_words(seen.read)}{part}")
+            case SliceClosed():
+                self._seen[event.source].closed += 1
+            case Retrying():
+                self._say(_retry_line(event))
+            case RunFinished():
+                result = event.result
+                self._say(f"{result.source}: {result.status} after {result.duration:.1f} s")
+            case _:
+                assert_never(event)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _retry_line(event: Retrying) -> str:
+    return f"{event.source}: {event.reason} Trying again in {event.wait:.1f} s (attempt {event.attempt + 1})."
+
+
+def _json(event: Event) -> None:
+    print(orjson.dumps({"event": type(event).__name__, **asdict(event)}).decode(), flush=True)  # noqa: T201

@@ -1,0 +1,125 @@
+"""`run` and `preview`: sources in."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from kasparro.assembly.previewing import preview_source
+from kasparro.assembly.running import run_config
+from kasparro.assembly.storage import open_store
+from kasparro.cli.context import (
+    ConfigOption,
+    Consoles,
+    JsonOption,
+    chosen,
+    consoles,
+    run_async,
+    settings_with_logs,
+    with_stop,
+)
+from kasparro.cli.exits import exit_of_results
+from kasparro.cli.reporting import reporter
+from kasparro.cli.tables import print_json, show
+from kasparro.cli.words import count_in_words
+from kasparro.config import Settings
+from kasparro.model.run import RunResult
+
+Targets = Annotated[list[str] | None, typer.Argument(help="Names of sources, files or URLs. [default: all sources]")]
+
+
+def run(targets: Targets = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Ingest sources: all that are declared, some of them by name, or any CSV file, JSON API or feed."""
+    screens = consoles()
+    settings = settings_with_logs()
+
+    async def body() -> Mapping[str, RunResult]:
+        wanted = await chosen(targets or [], config, settings)
+        settings_with_logs(wanted)
+        _say_notes(screens, wanted.notes)
+        async with open_store(settings) as database:
+
+            async def runs(stop: asyncio.Event) -> Mapping[str, RunResult]:
+                with reporter(as_json=as_json, errors=screens.errors) as emit:
+                    return await run_config(wanted, settings, database=database, emit=emit, stop=stop)
+
+            return await with_stop(runs, lambda: _say_stop(screens))
+
+    results = run_async(body)
+    summarise(screens, results, settings, as_json=as_json)
+    raise typer.Exit(exit_of_results(results.values()))
+
+
+def _say_stop(screens: Consoles) -> None:
+    screens.errors.print("Stopping after the commit in hand. Press Ctrl-C again to end at once.")
+
+
+def _say_notes(screens: Consoles, notes: tuple[str, ...]) -> None:
+    for note in notes:
+        screens.errors.print(note, markup=False)
+
+
+def summarise(screens: Consoles, results: Mapping[str, RunResult], settings: Settings, *, as_json: bool) -> None:
+    """Print what became of each source, and where to look at it."""
+    if as_json:
+        print_json({"event": "Finished", "results": [asdict(result) for result in results.values()]})
+        return
+    names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source")
+    table.add_column("status")
+    for name in (*names, "seconds"):
+        table.add_column(name, justify="right")
+    for result in results.values():
+        counts = asdict(result.counts)
+        colour = {"success": "green", "stopped": "yellow"}.get(result.status, "red")
+        cells = [count_in_words(counts[name]) for name in names]
+        table.add_row(result.source, Text(result.status, style=colour), *cells, f"{result.duration:.1f}")
+    screens.out.print(table)
+    for result in results.values():
+        if result.error is not None:
+            screens.errors.print(f"{result.source}: {result.error}", style="red", markup=False, soft_wrap=True)
+        if result.counts.rejected:
+            screens.out.print(f"Rejected records are kept: kasparro rejects list {result.source}", markup=False)
+    first = next(iter(results), "")
+    screens.out.print(
+        f"Look at the rows: kasparro serve, then http://{settings.host}:{settings.port}/data?source={first}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def preview(
+    target: Annotated[str, typer.Argument(help="Name of a source, a file or a URL.")],
+    config: ConfigOption = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="Rows to show.")] = 10,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show what the first records of a source become. Writes nothing and needs no database."""
+    screens = consoles()
+    settings = settings_with_logs()
+
+    async def body() -> dict[str, Any]:
+        wanted = await chosen([target], config, settings)
+        return await preview_source(wanted, settings)
+
+    seen = run_async(body)
+    found = [dict(zip(seen["columns"], row, strict=True)) for row in _first(seen["rows"], rows)]
+    show(screens.out, found, seen["columns"], as_json=as_json)
+    for reject in seen["rejects"][:rows]:
+        screens.errors.print(f"rejected {reject.place}: {reject.reason}", markup=False, style="yellow", soft_wrap=True)
+    kind, rest = seen["kind"], f"{count_in_words(seen['count'])} rows and {len(seen['rejects'])} rejects"
+    screens.errors.print(
+        f"{kind} source {seen['source']}: {rest} on the first page; nothing was written.", markup=False
+    )
+
+
+def _first(rows: bytes, number: int) -> list[list[str | None]]:
+    reader = csv.reader(io.StringIO(rows.decode("utf-8"), newline=""))
+    return [[cell or None for cell in row] for row, _ in zip(reader, range(number), strict=False)]

@@ -1,0 +1,52 @@
+"""The log: readable lines in development, JSON lines in production, on standard error, without secrets."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from kasparro.model.redact import Redactor
+
+
+class _CurrentStderr:
+    """Standard error as it is at the moment of writing: a progress bar may stand in for it meanwhile."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
+    """Set up the log of this process.
+
+    Args:
+        level: Least severe level that is written: `debug`, `info`, `warning`, `error` or `critical`.
+        production: JSON lines instead of readable ones.
+        redact: Masks secrets in every text of a line.
+    """
+
+    def masked(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+    shown: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if production else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    errors = [structlog.processors.format_exc_info] if production else []
+    stream: TextIO = _CurrentStderr()  # type: ignore[assignment] # the two methods that a logger calls
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *errors,
+            masked,
+            shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
