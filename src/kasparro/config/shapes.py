@@ -1,0 +1,127 @@
+"""What a configuration looks like apart from the kinds' own keys. Its descriptions go into JSON schema and docs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from kasparro.model.dataset import NORMALIZED, FieldType
+
+_STRICT = ConfigDict(extra="forbid")
+
+FIELD_TYPES: tuple[str, ...] = ("text", "integer", "numeric", "float", "boolean", "timestamp", "date", "json")
+
+TYPE_SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        "string": "text",
+        "str": "text",
+        "varchar": "text",
+        "int": "integer",
+        "bigint": "integer",
+        "decimal": "numeric",
+        "number": "numeric",
+        "double": "float",
+        "real": "float",
+        "bool": "boolean",
+        "datetime": "timestamp",
+        "timestamptz": "timestamp",
+        "jsonb": "json",
+        "object": "json",
+    }
+)
+"""What other tools call the types."""
+
+LATER_KINDS = ("file", "database", "push", "singer")
+"""Kinds of sources that have a name already, and no class yet."""
+
+LATER_KEYS = ("sync_mode", "write_disposition", "schema_contract", "lookback", "backfill")
+"""Keys of a source that have a meaning already, and no effect yet."""
+
+
+NOTED_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "schedule": "schedules are not run in this version; call kasparro run from cron or another scheduler",
+        "rate_limit": "rate limits are not applied in this version, except those that a server answers with",
+    }
+)
+"""Keys of a source that are taken, and have no effect yet: with what the operator is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldShape:
+    """A field of a dataset with constraints."""
+
+    __pydantic_config__ = _STRICT
+
+    type: Annotated[FieldType, Field(description="What the values are.")] = "text"
+    required: Annotated[bool, Field(description="A record without a value is rejected.")] = False
+    min: Annotated[int | float | str | None, Field(description="Smallest number allowed, inclusive.")] = None
+    max: Annotated[int | float | str | None, Field(description="Largest number allowed, inclusive.")] = None
+    min_length: Annotated[int | None, Field(ge=0, description="Fewest characters of a text.")] = None
+    max_length: Annotated[int | None, Field(ge=0, description="Most characters of a text.")] = None
+    pattern: Annotated[str | None, Field(description="Regular expression (RE2) that the whole text must match.")] = None
+    one_of: Annotated[tuple[str, ...] | None, Field(min_length=1, description="The texts allowed.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetShape:
+    """A typed table of rows: `data.<name>`."""
+
+    __pydantic_config__ = _STRICT
+
+    fields: Annotated[
+        Mapping[str, FieldType | FieldShape],
+        Field(min_length=1, description="Columns by name: a type, or a type with constraints."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleShape:
+    """Where the value of a field comes from: exactly one of `path`, `const` and `sql`."""
+
+    __pydantic_config__ = _STRICT
+
+    path: Annotated[
+        str | tuple[str, ...] | None, Field(description="Raw path, or several: the first that holds a value is taken.")
+    ] = None
+    const: Annotated[str | int | float | bool | None, Field(description="The same text for every record.")] = None
+    sql: Annotated[
+        str | None, Field(description="DuckDB expression; `{path}` stands for a raw field: `upper({symbol})`.")
+    ] = None
+    format: Annotated[
+        str | None, Field(description="How a timestamp or date is written, in strptime terms: `%d/%m/%Y`.")
+    ] = None
+
+
+Rule = str | tuple[str, ...] | RuleShape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShape:
+    """The keys that every source has, whatever its kind."""
+
+    __pydantic_config__ = _STRICT
+
+    dataset: Annotated[str, Field(description="Dataset that the rows go to.")] = NORMALIZED.name
+    primary_key: Annotated[
+        str | tuple[str, ...] | None,
+        Field(description="Raw path or paths that identify a record. Without it, a hash of the content does."),
+    ] = None
+    mapping: Annotated[
+        Mapping[str, Rule] | None,
+        Field(
+            description="Where each field of the dataset comes from: a raw path, a list of candidates, or a rule. "
+            "`attributes` is a list of raw paths; without it, everything that no rule names is collected."
+        ),
+    ] = None
+    timezone: Annotated[
+        str, Field(description="Zone of timestamps that name none, such as Europe/Berlin.", examples=["Europe/Berlin"])
+    ] = "UTC"
+    schedule: Annotated[
+        str | None, Field(description="When to run, as a cron expression. Kept, but not run by this version.")
+    ] = None
+    rate_limit: Annotated[
+        str | None, Field(description="Most requests, such as 10/s. Kept, but not applied by this version.")
+    ] = None
