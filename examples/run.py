@@ -28,7 +28,7 @@ def start() -> None:
     process, address = upstream("8010")
     if not address:
         process, address = upstream("0")
-    os.environ["UPSTREAM"] = address
+        os.environ["UPSTREAM"] = address
     sys.argv = ["kasparro", "up", "--config", str(FOLDER / "kasparro.yaml"), *sys.argv[1:]]
     try:
         main()

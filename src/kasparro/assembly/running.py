@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from kasparro import __version__
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.assembly.storage import open_store
-from kasparro.config import Config, Settings, config_hash, declare_sources, load_settings
+from kasparro.config import Config, Settings, config_hash, declare_sources, load_settings, read_environment
 from kasparro.engines.local import LocalEngine
 from kasparro.ingestion.run import Job
 from kasparro.ingestion.runner import Floor, run_jobs
@@ -135,7 +135,7 @@ async def run_declared(
     emit: Callable[[Any], None] | None = None,
 ) -> dict[str, RunResult]:
     """Run sources that are declared in Python; see `kasparro.ingestion.runner.run_etl_with_backoff`."""
-    config = declare_sources(sources, datasets, Path.cwd())
+    config = declare_sources(sources, datasets, Path.cwd(), environ=read_environment())
     settings = load_settings()
     if database_url is not None:
         settings = replace(settings, database_url=SecretStr(database_url))

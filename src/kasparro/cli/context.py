@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +18,8 @@ from kasparro.model.redact import Redactor
 from kasparro.observe.logs import configure_logs
 
 Result = TypeVar("Result")
+
+_PIPE_WIDTH = 500
 
 DEFAULT_CONFIG = Path("kasparro.yaml")
 
@@ -37,7 +40,12 @@ class Consoles:
 
 def consoles() -> Consoles:
     """Open them; colours only on a terminal."""
-    return Consoles(out=Console(highlight=False), errors=Console(stderr=True, highlight=False))
+    return Consoles(out=_console(sys.stdout), errors=_console(sys.stderr))
+
+
+def _console(stream: TextIO) -> Console:
+    # A pipe has no width: nothing is to be broken there.
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
 
 def settings_with_logs(config: Config | None = None) -> Settings:

@@ -1,6 +1,5 @@
 """`migrate` and `psql`: the database itself."""
 
-import os
 import shutil
 import subprocess
 from typing import Annotated
@@ -9,7 +8,9 @@ import typer
 
 from kasparro.assembly.storage import open_store, open_url
 from kasparro.cli.context import consoles, run_async, settings_with_logs
+from kasparro.config import read_environment
 from kasparro.errors import Misconfigured
+from kasparro.store.database import libpq_environment
 from kasparro.store.embedded import binaries
 
 
@@ -34,7 +35,7 @@ def psql(
     async def body() -> int:
         async with open_url(settings) as url:
             # The address goes through the environment: arguments are seen by everyone on the machine.
-            environment = {**os.environ, "PGDATABASE": url}
+            environment = {**read_environment(), **libpq_environment(url)}
             command = [_program(), *(arguments or [])]
             return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603, ASYNC221 - psql has the terminal
 

@@ -7,7 +7,7 @@ import typer
 
 from kasparro.assembly.storage import open_store
 from kasparro.cli.context import JsonOption, consoles, run_async, settings_with_logs
-from kasparro.cli.tables import show, show_one
+from kasparro.cli.tables import show, show_each, show_one
 from kasparro.store.operator import Operator
 
 Result = TypeVar("Result")
@@ -63,9 +63,7 @@ def runs_show(run_id: Annotated[int, typer.Argument(help="Its number.")], as_jso
 @checkpoint_app.command("show")
 def checkpoint_show(source: SourceArgument = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Show where each slice of a source stands."""
-    rows = _asked(lambda operator: operator.checkpoints(source))
-    columns = ("source", "slice", "finished", "pages", "extracted", "updated_at", "bookmark")
-    show(consoles().out, rows, columns, as_json=as_json)
+    show_each(consoles().out, _asked(lambda operator: operator.checkpoints(source)), as_json=as_json)
 
 
 @checkpoint_app.command("reset")

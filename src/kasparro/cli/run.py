@@ -26,7 +26,7 @@ from kasparro.cli.context import (
 )
 from kasparro.cli.exits import exit_of_results
 from kasparro.cli.reporting import reporter
-from kasparro.cli.tables import print_json, show
+from kasparro.cli.tables import print_json, show_each
 from kasparro.cli.words import count_in_words
 from kasparro.config import Settings
 from kasparro.model.run import RunResult
@@ -52,7 +52,9 @@ def run(targets: Targets = None, config: ConfigOption = None, as_json: JsonOptio
             return await with_stop(runs, lambda: _say_stop(screens))
 
     results = run_async(body)
-    summarise(screens, results, settings, as_json=as_json)
+    summarise(screens, results, as_json=as_json)
+    if not as_json:
+        _say_where(screens, results, settings)
     raise typer.Exit(exit_of_results(results.values()))
 
 
@@ -65,8 +67,15 @@ def _say_notes(screens: Consoles, notes: tuple[str, ...]) -> None:
         screens.errors.print(note, markup=False)
 
 
-def summarise(screens: Consoles, results: Mapping[str, RunResult], settings: Settings, *, as_json: bool) -> None:
-    """Print what became of each source, and where to look at it."""
+def _say_where(screens: Consoles, results: Mapping[str, RunResult], settings: Settings) -> None:
+    host = "localhost" if settings.host in {"127.0.0.1", "0.0.0.0"} else settings.host  # noqa: S104 - compared, not bound
+    query = f"?source={next(iter(results))}" if len(results) == 1 else ""
+    line = f"Look at the rows: kasparro serve, then http://{host}:{settings.port}/data{query}"
+    screens.out.print(line, markup=False, soft_wrap=True)
+
+
+def summarise(screens: Consoles, results: Mapping[str, RunResult], *, as_json: bool) -> None:
+    """Print what became of each source."""
     if as_json:
         print_json({"event": "Finished", "results": [asdict(result) for result in results.values()]})
         return
@@ -87,12 +96,6 @@ def summarise(screens: Consoles, results: Mapping[str, RunResult], settings: Set
             screens.errors.print(f"{result.source}: {result.error}", style="red", markup=False, soft_wrap=True)
         if result.counts.rejected:
             screens.out.print(f"Rejected records are kept: kasparro rejects list {result.source}", markup=False)
-    first = next(iter(results), "")
-    screens.out.print(
-        f"Look at the rows: kasparro serve, then http://{settings.host}:{settings.port}/data?source={first}",
-        markup=False,
-        soft_wrap=True,
-    )
 
 
 def preview(
@@ -111,7 +114,7 @@ def preview(
 
     seen = run_async(body)
     found = [dict(zip(seen["columns"], row, strict=True)) for row in _first(seen["rows"], rows)]
-    show(screens.out, found, seen["columns"], as_json=as_json)
+    show_each(screens.out, found, as_json=as_json)
     for reject in seen["rejects"][:rows]:
         screens.errors.print(f"rejected {reject.place}: {reject.reason}", markup=False, style="yellow", soft_wrap=True)
     kind, rest = seen["kind"], f"{count_in_words(seen['count'])} rows and {len(seen['rejects'])} rejects"

@@ -67,7 +67,7 @@ async def _ingest(
 ) -> None:
     with reporter(as_json=False, errors=screens.errors) as emit:
         results = await run_config(wanted, settings, database=database, emit=emit, stop=stop)
-    summarise(screens, results, settings, as_json=False)
+    summarise(screens, results, as_json=False)
 
 
 def _listening(host: str, port: int) -> socket.socket:

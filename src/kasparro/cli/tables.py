@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -10,6 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kasparro.cli.words import count_in_words, moment_in_words
+
+_LONG = frozenset({"error", "reason", "raw", "origin", "place"})
+"""Columns that may take several lines; the others are never broken."""
+
+_TITLES = MappingProxyType({"last_success_at": "last success", "started_at": "started", "run_id": "run"})
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -21,10 +27,23 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]], columns: Sequence[
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = any(isinstance(row[column], int) and not isinstance(row[column], bool) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            _TITLES.get(column, column.replace("_", " ")),
+            justify="right" if numeric else "left",
+            no_wrap=column not in _LONG,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     console.print(table)
+
+
+def show_each(console: Console, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print rows whose values are long, one below the other, a line for each value."""
+    for number, row in enumerate(rows):
+        if number and not as_json:
+            console.print()
+        show_one(console, row, as_json=as_json)
 
 
 def show_one(console: Console, row: Mapping[str, Any], *, as_json: bool) -> None:

@@ -72,6 +72,7 @@ class Shaper:
         try:
             self._read(page.records, plan)
             self._duck.execute(f"CREATE OR REPLACE TEMP TABLE page AS {plan.select}")
+            self._duck.execute("DROP TABLE raw")
         except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
             raise Misconfigured(f"The mapping for {page.origin} does not work: {_first_line(error)}") from error
         except duckdb.ConversionException as error:
@@ -79,7 +80,9 @@ class Shaper:
                 f"A sql expression of the mapping fails on a record of {page.origin}: {_first_line(error)}. "
                 "Use TRY_CAST where a value may not convert."
             ) from error
-        return self._collect(page.records, plan)
+        shaped = self._collect(page.records, plan)
+        self._duck.execute("DROP TABLE page")
+        return shaped
 
     def _prepare(self) -> None:
         zone = literal.text(self._shape.timezone)

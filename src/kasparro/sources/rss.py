@@ -6,16 +6,18 @@ entries were, not when, and an unchanged feed costs one 304.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
 from kasparro.model.page import Bookmark, JsonRecords, Page, Reject
 from kasparro.model.source import Slice
+from kasparro.sources.auth import Auth
 from kasparro.sources.feed import Entry, Feed, digest, parse_feed
 from kasparro.sources.feed_memory import distinct, mark, remembered, unknown
 from kasparro.sources.feed_xml import prepare
+from kasparro.sources.http import HttpOptions
 from kasparro.sources.http_url import origin as http_origin
 from kasparro.sources.http_url import userinfo
 from kasparro.sources.tools import Answer, Request, Tools
@@ -26,6 +28,11 @@ _ACCEPT = (
 _NOT_MODIFIED = 304
 _MOST_RAW = 65_536
 """Characters of a cut feed that its reject keeps."""
+
+
+def _limits() -> HttpOptions:
+    """A feed is parsed in memory, at about seven times its size."""
+    return HttpOptions(max_bytes=32 * 1024**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,11 @@ class Rss:
     type: Literal["rss"] = "rss"
     url: Annotated[str, Field(description="Address of the feed, with http:// or https://.")]
     remember: Annotated[int, Field(ge=1, description="How many entries the bookmark remembers.")] = 2000
+    headers: Annotated[Mapping[str, str], Field(description="Headers, sent to this feed only.")] = field(
+        default_factory=dict, repr=False
+    )
+    auth: Annotated[Auth | None, Field(description="Credentials, sent to this feed only.")] = None
+    http: Annotated[HttpOptions, Field(description="Limits and retries.")] = field(default_factory=_limits)
 
     def __post_init__(self) -> None:
         try:

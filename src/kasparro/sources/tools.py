@@ -76,7 +76,7 @@ class Tools:
     scratch: Path
     folder: Path
     page_records: int = 50_000
-    page_bytes: int = 4 * 1024 * 1024
+    page_bytes: int = 2 * 1024 * 1024
     redact: Redactor = field(default_factory=Redactor)
 
 

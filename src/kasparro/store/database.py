@@ -187,3 +187,11 @@ def _translation(error: Exception, place: str) -> KasparroError:
 def _is_refusal(message: str) -> bool:
     """Errors while connecting carry no code, only the server's text."""
     return any(word in message for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry"))
+
+
+def libpq_environment(url: str) -> dict[str, str]:
+    """Return a connection string as the variables that every PostgreSQL program reads: `PGHOST`, `PGPASSWORD`, ..."""
+    names = {"dbname": "PGDATABASE", "host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "user": "PGUSER"}
+    names |= {"password": "PGPASSWORD", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "options": "PGOPTIONS"}
+    parts = conninfo.conninfo_to_dict(url)
+    return {variable: str(parts[key]) for key, variable in names.items() if parts.get(key) is not None}

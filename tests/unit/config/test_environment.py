@@ -18,7 +18,7 @@ def test_defaults() -> None:
     assert (settings.database_url, settings.api_key, settings.config) == (None, None, None)
     assert (settings.batch_size, settings.checkpoint_interval) == (50_000, 50_000)
     assert (settings.environment, settings.debug, settings.log_level) == ("development", False, "info")
-    assert (settings.host, settings.port, settings.page_bytes) == ("127.0.0.1", 8000, 4_194_304)
+    assert (settings.host, settings.port, settings.page_bytes) == ("127.0.0.1", 8000, 2_097_152)
     assert (settings.public_read, settings.concurrency) == (True, 4)
     assert settings.home.is_absolute()
     assert settings.home.name == "kasparro"

@@ -1,0 +1,103 @@
+# Kasparro. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+COMPOSE := docker compose
+
+# Start-up is mostly importing: let Python keep what it compiled, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+RUN_PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit test-integration check lint format type-check bench docs clean \
+        lock up down restart logs logs-db migrate shell psql
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 20
+
+$(READY): requirements-dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Kasparro needs Python 3.11 or newer; this is $$($(BIN)/python --version). Set PYTHON=python3.11"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+run: $(READY) ## Ingest the bundled sample sources with an embedded PostgreSQL, and serve them
+	@$(BIN)/python examples/run.py --port $(RUN_PORT)
+
+test: $(READY) ## Run every test against a real PostgreSQL, with coverage
+	@$(BIN)/python -m pytest tests --cov --cov-report=term --cov-report=html --cov-fail-under=90
+
+test-unit: $(READY) ## Run the tests that need no server
+	@$(BIN)/python -m pytest tests/unit
+
+test-integration: $(READY) ## Run the tests with a real PostgreSQL and real HTTP
+	@$(BIN)/python -m pytest tests/integration
+
+check: lint type-check ## Check style, types, layers, Dockerfile, compose file and workflow
+
+lint: $(READY) ## Check style, layers, Dockerfile and compose file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+	@if [ -e Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
+	@if [ -e docker-compose.yml ]; then $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml; fi
+	@if [ -d .github/workflows ]; then $(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml; fi
+
+type-check: $(READY) ## Check types
+	@$(BIN)/mypy
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure the first load against COPY
+	@$(BIN)/python -m bench.first_load
+
+docs: $(READY) ## Write the generated documents anew
+	@$(BIN)/python -m kasparro.config.reference
+
+lock: $(READY) ## Resolve the dependencies anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --generate-hashes --no-header \
+		--no-annotate pyproject.toml --output-file requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --group dev --generate-hashes \
+		--no-header --no-annotate pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
+	@awk '/^[a-z]/{p=0} /^uv==/{p=1} p' requirements-dev.txt > requirements-uv.txt
+
+clean: ## Remove what was made; the data of the embedded PostgreSQL stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage* dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Secrets for docker compose, made once; `make run` takes nothing from it but API_KEY.
+.env:
+	@set -C; umask 077; secret() { od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
+		printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\n' "$$(secret)" "$$(secret)" > $@
+	@echo "Wrote .env with a new POSTGRES_PASSWORD and API_KEY."
+
+up: .env ## Start database and API with docker compose
+	$(COMPOSE) up --detach --build --wait
+
+down: ## Stop them; the data stays
+	$(COMPOSE) down
+
+restart: ## Restart them
+	$(COMPOSE) restart
+
+logs: ## Follow the log of the API
+	$(COMPOSE) logs --follow api
+
+logs-db: ## Follow the log of the database
+	$(COMPOSE) logs --follow db
+
+migrate: .env ## Bring the database to the schema of this version
+	$(COMPOSE) run --rm api kasparro migrate
+
+shell: ## Open a shell in the API's container
+	$(COMPOSE) exec api sh
+
+psql: ## Open psql on the database
+	$(COMPOSE) exec db psql --username kasparro kasparro

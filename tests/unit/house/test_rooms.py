@@ -1,0 +1,85 @@
+"""What may be imported where, beyond the layers that import-linter checks."""
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "src" / "kasparro"
+
+ALLOWED = {
+    "psycopg": {"store"},
+    "psycopg_pool": {"store"},
+    "fastapi": {"api", "dashboard", "assembly"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "duckdb": {"shaping", "config"},
+    "httpx2": {"sources"},
+    "ruamel": {"config"},
+    "dotenv": {"config"},
+}
+STANDARD_ONLY = {"model", "errors"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            case ast.ImportFrom(module=str(module)):
+                found.add(module.split(".")[0])
+            case _:
+                pass
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    for library in imports(path) & set(ALLOWED):
+        assert room(path) in ALLOWED[library], f"{library} is not imported in {room(path)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_environment_is_read_in_config_alone(path: Path) -> None:
+    if room(path) == "config":
+        return
+    text = path.read_text(encoding="utf-8")
+    assert "environ" not in {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    assert "getenv" not in text
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_model_needs_only_the_standard_library(path: Path) -> None:
+    if room(path) in STANDARD_ONLY:
+        assert imports(path) <= set(sys.stdlib_module_names) | {"kasparro"}
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["embedded"]]
+    groups += project["dependency-groups"]["dev"]
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    names = [one.split(">=")[0].split("[")[0] for one in groups]
+    assert len(names) > 20
+    missing = [name for name in names if f"| `{name}` |" not in text]
+    assert missing == []
+
+
+def test_locks_are_pinned_with_hashes() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+        assert pins
+        assert all("==" in pin for pin in pins)
+        assert text.count("--hash=sha256:") >= len(pins)
