@@ -40,13 +40,19 @@ def version() -> None:
     print(__version__)  # noqa: T201
 
 
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,  # noqa: FBT002
+    _version: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
-    if show_version:
-        print(__version__)  # noqa: T201
-        raise typer.Exit
+    pass
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`serve` and `up`: rows out."""
 
 import asyncio
+import os
 import socket
 from contextlib import nullcontext, suppress
 from typing import Annotated
@@ -80,7 +81,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise Misconfigured(
             f"Cannot listen on {host}:{port}: {reason}. Stop what uses the port, or choose another with --port."
         ) from error

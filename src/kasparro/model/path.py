@@ -1,7 +1,7 @@
 """Paths into nested records: `quotes.USD.price`, `items[0].id`, `"@odata.nextLink"`.
 
-A dot separates steps, brackets hold an index (`[0]`), double quotes hold a key that contains dots or brackets. A path
-A dot separates steps, brackets hold an index (`[0]`), double quotes hold a key that has dots or brackets. A path
+A dot separates steps, brackets hold an index (`[0]`), double quotes hold a key that has dots or brackets. For CSV a
+path is always the name of a column, whatever dots it has.
 """
 
 import re

@@ -80,6 +80,11 @@ class Shaper:
                 f"A sql expression of the mapping fails on a record of {page.origin}: {_first_line(error)}. "
                 "Use TRY_CAST where a value may not convert."
             ) from error
+        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
+            raise Broken(
+                f"Temporary files cannot be written to {self._scratch.parent}: {_first_line(error)}. "
+                "Free space there, or set TMPDIR to another directory."
+            ) from error
         shaped = self._collect(page.records, plan)
         self._duck.execute("DROP TABLE page")
         return shaped

@@ -1,6 +1,7 @@
 """What readers see: pages of rows, totals, runs. All of it leaves PostgreSQL as finished JSON, in one round trip."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,12 +12,15 @@ from psycopg.pq.abc import PGresult
 
 from kasparro.errors import NotFound, StoreBusy
 from kasparro.model.dataset import NAME, NORMALIZED, Dataset, Field
-from kasparro.store.browse_page import PageOfRows, PageQuery, Position, statement
+from kasparro.store.browse_page import PageOfRows, PageQuery, Position, Shown, statement
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
-READ_SECONDS = 10.0
-"""How long a read may take, waiting for a connection included, before it is cancelled on the server."""
+_READ_SECONDS = 10.0
+"""How long a read may take before it is cancelled on the server."""
+
+_WAIT_SECONDS = 3.0
+"""How long a read may wait for a connection: the pool is exhausted, or the database is down."""
 
 _FIELDS_SECONDS = 5.0
 """How long the fields of a declared dataset are remembered: so long may a new field be missing from its pages."""
@@ -28,32 +32,32 @@ class Browser:
     Args:
         database: Where everything is kept.
         seconds: Longest time of one read.
+        wait: Longest time to wait for a connection before.
     """
 
-    def __init__(self, database: Database, *, seconds: float = READ_SECONDS) -> None:
+    def __init__(self, database: Database, *, seconds: float = _READ_SECONDS, wait: float = _WAIT_SECONDS) -> None:
         self._database = database
         self._seconds = seconds
+        self._wait = wait
         self._sql = queries("browse")
-        self._declared: dict[str, tuple[float, Dataset]] = {}
+        self._shown: dict[str, tuple[float, Shown]] = {NORMALIZED.name: (math.inf, Shown.of(NORMALIZED))}
 
-    async def dataset(self, name: str) -> Dataset:
-        """Return a dataset by its name.
+    async def shown(self, name: str) -> Shown:
+        """Return what readers see of a dataset.
 
         Raises:
             NotFound: there is no such dataset.
         """
-        if name == NORMALIZED.name:
-            return NORMALIZED
-        remembered = self._declared.get(name)
+        remembered = self._shown.get(name)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
         row = await self._row("fields", dataset=name) if NAME.fullmatch(name) is not None else None
         if row is None:
-            self._declared.pop(name, None)
+            self._shown.pop(name, None)
             raise NotFound(f"There is no dataset {name!r}.")
         fields = tuple(Field(name=field["name"], type=field["type"]) for field in row[0])
-        found = Dataset(name=name, fields=fields)
-        self._declared[name] = (time.monotonic() + _FIELDS_SECONDS, found)
+        found = Shown.of(Dataset(name=name, fields=fields))
+        self._shown[name] = (time.monotonic() + _FIELDS_SECONDS, found)
         return found
 
     async def page(self, query: PageQuery) -> PageOfRows:
@@ -77,13 +81,16 @@ class Browser:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for a limited time."""
+        limit = self._wait
         try:
-            async with asyncio.timeout(self._seconds), self._database.connection() as connection:
+            async with asyncio.timeout(limit) as clock, self._database.connection() as connection:
+                limit = self._seconds
+                clock.reschedule(asyncio.get_running_loop().time() + limit)
                 yield connection
         except TimeoutError as error:
             raise StoreBusy(
-                f"The database {self._database.place} did not answer within {self._seconds:g} seconds. "
-                "Ask for less, or look for what keeps it busy."
+                f"The database {self._database.place} did not answer within {limit:g} seconds. "
+                "Check that it runs, and look for what keeps it busy."
             ) from error
 
 

@@ -30,11 +30,32 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What readers see of a dataset. Flat, so that it is cheap to hash for each request.
+
+    Attributes:
+        dataset: Its name.
+        table: Qualified name, safe to put into SQL.
+        columns: Names of what is shown of each row, in order.
+    """
+
+    dataset: str
+    table: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Shown":
+        """Return what is seen of a dataset."""
+        names = (*_BEFORE, *(field.name for field in dataset.fields), *_AFTER)
+        return cls(dataset=dataset.name, table=dataset.table, columns=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
     """Which rows are wanted.
 
     Attributes:
-        dataset: Where from.
+        shown: Where from, and what of them.
         limit: Most rows.
         offset: Rows to skip; not together with `after`.
         source: Only the rows of this source.
@@ -42,7 +63,7 @@ class PageQuery:
         known: Versions that the reader has: if one of them is still the version, no row is read.
     """
 
-    dataset: Dataset
+    shown: Shown
     limit: int
     offset: int = 0
     source: str | None = None
@@ -69,35 +90,31 @@ class PageOfRows:
     last: Position | None
 
 
-def columns(dataset: Dataset) -> tuple[str, ...]:
-    """Return the names of what is shown of each row, in order."""
-    return (*_BEFORE, *(field.name for field in dataset.fields), *_AFTER)
-
-
 def statement(query: PageQuery) -> tuple[bytes, dict[str, Any]]:
     """Return the text of the statement and its parameters."""
-    start: _Start = "after" if query.after is not None else "offset" if query.offset > 0 else "first"
-    facts: dict[str, Any] = {"dataset": query.dataset.name, "source": query.source, "known": list(query.known)}
-    match start:
-        case "first":
-            pass
-        case "offset":
-            facts |= {"offset": query.offset}
-        case "after" if query.after is not None:
-            facts |= {"after_source": query.after.source, "after_key": query.after.key}
-    return _text(query.dataset, query.limit, start, one_source=query.source is not None), facts
+    facts: dict[str, Any] = {"dataset": query.shown.dataset, "source": query.source, "known": list(query.known)}
+    start: _Start = "first"
+    if query.after is not None:
+        start = "after"
+        facts["after_key"] = query.after.key
+        if query.source is None:
+            facts["after_source"] = query.after.source
+    elif query.offset > 0:
+        start = "offset"
+        facts["offset"] = query.offset
+    return _text(query.shown, query.limit, start, one_source=query.source is not None), facts
 
 
 @lru_cache(maxsize=1024)
-def _text(dataset: Dataset, limit: int, start: _Start, *, one_source: bool) -> bytes:
+def _text(shown: Shown, limit: int, start: _Start, *, one_source: bool) -> bytes:
     # The limit is part of the text: the planner sees that few rows are wanted, also in a plan for any parameters.
     named = queries("browse")
-    table = sql.SQL(dataset.table)  # type: ignore[arg-type,unused-ignore] # names are checked at declaration
+    table = sql.SQL(shown.table)  # type: ignore[arg-type,unused-ignore] # names are checked at declaration
     among = sql.SQL("source = %(source)s" if one_source else "true")
     from_offset = sql.SQL(named["start"]).format(table=table, among=among)
     composed = sql.SQL(named["page"]).format(
         start=from_offset if start == "offset" else sql.SQL(""),
-        columns=sql.SQL(", ").join(sql.Identifier(name) for name in columns(dataset)),
+        columns=sql.SQL(", ").join(sql.Identifier(name) for name in shown.columns),
         table=table,
         condition=_condition(start, one_source=one_source),
         limit=sql.Literal(limit),

@@ -165,7 +165,7 @@ def _translation(error: Exception, place: str) -> KasparroError:
     first = said[0] if said else type(error).__name__
     match error:
         case errors.DiskFull():
-            return StoreBusy(f"The disk of the database {place} is full: {first}. Free space, then run again.")
+            return Broken(f"The disk of the database {place} is full: {first}. Free space, then run again.")
         case errors.ReadOnlySqlTransaction():
             return Misconfigured(f"The database {place} is read-only: {first}. Point DATABASE_URL to the primary.")
         case _ if isinstance(error, _OPERATOR) or _is_refusal(first):
