@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg.abc import Query
 from psycopg.pq.abc import PGresult
 
 from kasparro.errors import NotFound, StoreBusy
@@ -21,6 +22,9 @@ _READ_SECONDS = 10.0
 
 _WAIT_SECONDS = 3.0
 """How long a read may wait for a connection: the pool is exhausted, or the database is down."""
+
+_DEAD = 20
+"""Dead connections that one read may meet: a pool may hold many after a restart of the server."""
 
 _FIELDS_SECONDS = 5.0
 """How long the fields of a declared dataset are remembered: so long may a new field be missing from its pages."""
@@ -51,7 +55,10 @@ class Browser:
         remembered = self._shown.get(name)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
-        row = await self._row("fields", dataset=name) if NAME.fullmatch(name) is not None else None
+        row = None
+        if NAME.fullmatch(name) is not None:
+            cursor = await self._execute(self._sql["fields"], {"dataset": name})
+            row = await cursor.fetchone()
         if row is None:
             self._shown.pop(name, None)
             raise NotFound(f"There is no dataset {name!r}.")
@@ -62,24 +69,27 @@ class Browser:
 
     async def page(self, query: PageQuery) -> PageOfRows:
         """Return a page of rows. Raises StoreBusy, SchemaBroken."""
-        text, facts = statement(query)
-        async with self._reading() as connection:
-            cursor = await connection.execute(text, facts)
-            return _page(cursor.pgresult, query)
+        cursor = await self._execute(*statement(query))
+        return _page(cursor.pgresult, query)
 
     async def stats(self, limit: int) -> bytes:
         """Return totals, the latest `limit` runs and the sources as a JSON object. Raises StoreBusy, SchemaBroken."""
-        async with self._reading() as connection:
-            cursor = await connection.execute(self._sql["stats"], {"limit": limit})
-            return _bytes(cursor.pgresult, 0) or b"{}"
+        cursor = await self._execute(self._sql["stats"], {"limit": limit})
+        return _bytes(cursor.pgresult, 0) or b"{}"
 
-    async def _row(self, name: str, **facts: Any) -> tuple[Any, ...] | None:  # noqa: ANN401 - parameters of a statement
-        async with self._reading() as connection:
-            cursor = await connection.execute(self._sql[name], facts)
-            return await cursor.fetchone()
+    async def _execute(self, text: Query, facts: dict[str, Any]) -> AsyncCursor:
+        """Execute one statement that only reads; again, where its connection was found dead after a restart."""
+        for _ in range(_DEAD):
+            async with self._lent() as connection:
+                try:
+                    return await connection.execute(text, facts)
+                except OperationalError:
+                    if not connection.closed:
+                        raise
+        raise StoreBusy(f"The database {self._database.place} closes every connection. Look into its log.")
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+    async def _lent(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for a limited time."""
         limit = self._wait
         try:

@@ -75,11 +75,15 @@ class EmbeddedServer:
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             with _locked(self.home / "postgres.start"):
-                self._users = (self.home / "postgres.users").open("ab")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
-                self._create()
-                if not self._runs():
-                    self._launch()
+                users = (self.home / "postgres.users").open("ab")
+                with contextlib.ExitStack() as failed:
+                    failed.callback(users.close)
+                    fcntl.flock(users, fcntl.LOCK_SH)
+                    self._create()
+                    if not self._runs():
+                        self._launch()
+                    failed.pop_all()
+                self._users = users
         except OSError as error:
             raise Misconfigured(
                 f"The embedded PostgreSQL cannot use {self.home}: {error.strerror or error}. "

@@ -150,6 +150,11 @@ CREATE TABLE dataset_declared (
     declared_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- A character as a regular expression for just it, also inside brackets.
+CREATE FUNCTION as_pattern(one text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT regexp_replace(one, '([^[:alnum:][:space:]])', '\\\1')
+$$;
+
 -- The cells of one sound CSV record (RFC 4180: quotes doubled inside quotes), as texts.
 CREATE FUNCTION csv_cells(record text, delimiter text, quote text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
@@ -161,8 +166,7 @@ CREATE FUNCTION csv_cells(record text, delimiter text, quote text) RETURNS text[
                     ELSE cell[2] END ORDER BY ordinal)
             FROM regexp_matches(
                 delimiter || record,
-                format('(%1$s)(%2$s(?:[^%2$s]|%2$s%2$s)*%2$s|[^%1$s%2$s]*)',
-                       CASE WHEN delimiter = '|' THEN '[|]' ELSE delimiter END, quote),
+                format('(%1$s)(%2$s(?:[^%2$s]|%2$s%2$s)*%2$s|[^%1$s%2$s]*)', as_pattern(delimiter), as_pattern(quote)),
                 'g') WITH ORDINALITY AS matched (cell, ordinal))
         END
 $$;
@@ -177,7 +181,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         UNION ALL
         SELECT matched.found[1], matched.ordinal
         FROM regexp_matches(
-            content, format('((?:[^%1$s\r\n]|%1$s(?:[^%1$s]|%1$s%1$s)*%1$s)+)', quote), 'g'
+            content, format('((?:[^%1$s\r\n]|%1$s(?:[^%1$s]|%1$s%1$s)*%1$s)+)', as_pattern(quote)), 'g'
         ) WITH ORDINALITY AS matched (found, ordinal)
         WHERE strpos(content, quote) > 0
     ) AS piece

@@ -1,0 +1,74 @@
+"""Where to go on in a file, and whether it is still the file that was read.
+
+What was read is known by its CRC-32, over all bytes before the offset: it can be carried on from page to page, and a
+changed byte in the middle of a file that also grew is noticed. It is computed again only when size or time of the file
+have changed, at about one gigabyte a second.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kasparro.model.page import Bookmark
+from kasparro.sources.csv_dialect import Dialect
+from kasparro.sources.csv_ranges import Spot
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What tells one version of a file from another without reading it: size and time, or the validators of a URL."""
+
+    size: int | None = None
+    mtime_ns: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """How a file is written, kept so that the rest of it is read in the same way."""
+
+    columns: tuple[str, ...]
+    dialect: Dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A bookmark. `complete`: this version was read to its end; `stated`: digest of what the declaration says."""
+
+    spot: Spot
+    version: Version
+    complete: bool
+    stated: str
+    recognised: Recognised
+
+
+def digest(stated: Mapping[str, Any]) -> str:
+    """Return a short name for what a declaration says."""
+    text = json.dumps(stated, sort_keys=True, ensure_ascii=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def written(place: Place) -> Bookmark:
+    """Return the place as a JSON object."""
+    bookmark = {"format": _VERSION, **asdict(place)}
+    bookmark["recognised"]["columns"] = list(place.recognised.columns)
+    return bookmark
+
+
+def understood(bookmark: Bookmark, stated: str) -> Place | None:
+    """Return the place of a bookmark; None where it is empty or was made under another declaration."""
+    if bookmark.get("format") != _VERSION or bookmark.get("stated") != stated:
+        return None
+    known = bookmark["recognised"]
+    return Place(
+        spot=Spot(**bookmark["spot"]),
+        version=Version(**bookmark["version"]),
+        complete=bookmark["complete"],
+        stated=stated,
+        recognised=Recognised(columns=tuple(known["columns"]), dialect=Dialect(**known["dialect"])),
+    )

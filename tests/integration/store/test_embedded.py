@@ -1,0 +1,137 @@
+"""The embedded server: started, shared, stopped, and recovered after a kill."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from kasparro.errors import Misconfigured
+from kasparro.store import embedded
+from kasparro.store.embedded import EmbeddedServer
+
+USER = """
+import sys
+from pathlib import Path
+from kasparro.store.embedded import EmbeddedServer
+with EmbeddedServer(Path(sys.argv[1])) as server:
+    print(server.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def running(home: Path) -> bool:
+    return (home / "postgres" / "postmaster.pid").exists() and EmbeddedServer(home)._runs()  # noqa: SLF001
+
+
+def user(home: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", USER, str(home)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("postgresql://")
+    return process
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.communicate("")
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("embedded")
+    yield folder
+    with EmbeddedServer(folder):
+        pass
+    assert not running(folder)
+
+
+def test_it_keeps_data_and_stops_after_its_last_user(home: Path) -> None:
+    with EmbeddedServer(home) as first:
+        assert first.started_here
+        with psycopg.connect(first.url) as connection:
+            settings = connection.execute("SELECT current_setting('fsync'), current_setting('server_version_num')::int")
+            assert settings.fetchall()[0][0] == "on"
+            connection.execute("CREATE TABLE kept (n int)")
+        with EmbeddedServer(home) as second:
+            assert not second.started_here
+            assert second.url == first.url
+        assert running(home)
+    assert not running(home)
+    with EmbeddedServer(home) as again, psycopg.connect(again.url) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchall() == [(0,)]
+
+
+def test_two_processes_share_it_and_a_killed_one_does_not_keep_it_alive(home: Path) -> None:
+    killed, polite = user(home), user(home)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert running(home)
+    end(polite)
+    assert not running(home)
+
+
+def test_a_server_that_was_left_behind_is_used_and_then_stopped(home: Path) -> None:
+    lonely = user(home)
+    lonely.send_signal(signal.SIGKILL)
+    lonely.communicate()
+    assert running(home)
+    with EmbeddedServer(home) as server:
+        assert not server.started_here
+    assert not running(home)
+
+
+def test_it_recovers_after_the_server_itself_was_killed(home: Path) -> None:
+    process = user(home)
+    with psycopg.connect(EmbeddedServer(home).url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE survived (n int)")
+    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while running(home):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # the kernel takes its time
+    with EmbeddedServer(home) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT count(*) FROM survived").fetchall() == [(0,)]
+    end(process)
+
+
+def test_half_a_cluster_of_a_kill_while_it_was_made_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "postgres.new").mkdir()
+    (tmp_path / "postgres.new" / "PG_VERSION").write_text("18\n")
+    with EmbeddedServer(tmp_path) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    assert not (tmp_path / "postgres.new").exists()
+
+
+def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    with EmbeddedServer(deep) as server:
+        assert str(deep) not in server.url
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Misconfigured, match="Set KASPARRO_HOME to a writable directory"):
+        EmbeddedServer(tmp_path / "file" / "home").start()
+
+
+def test_without_the_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(Misconfigured, match=r'pip install "kasparro\[embedded\]"'):
+        EmbeddedServer(tmp_path).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
+def test_root_without_setpriv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(Misconfigured, match="setpriv"):
+        EmbeddedServer(tmp_path).start()
