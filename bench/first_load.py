@@ -19,7 +19,6 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from kasparro.store.embedded import EmbeddedServer, binaries
@@ -69,24 +68,19 @@ def declaration(path: Path, *, dataset: bool) -> str:
     fields = "".join(f"      {name}: {kind}\n" for name, kind in columns().items())
     into = "    dataset: flights\n" if dataset else ""
     declared = f"datasets:\n  flights:\n    fields:\n{fields}" if dataset else ""
-    return f"sources:\n  flights:\n    type: csv\n    path: {path}\n    primary_key: id\n    null_values: ['', NA]\n{into}{declared}"
+    columns_and_key = "    primary_key: id\n    null_values: ['', NA]\n"
+    return f"sources:\n  flights:\n    type: csv\n    path: {path}\n{columns_and_key}{into}{declared}"
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     """Run a command; return its seconds and its peak resident memory in bytes."""
     since = time.perf_counter()
-    process = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=None)
-    peak = 0
-    while process.poll() is None:
-        try:
-            peak = max(peak, process.memory_info().rss)
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.01)
-    seconds = time.perf_counter() - since
-    if process.wait() != 0:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return seconds, peak
+    return time.perf_counter() - since, used.ru_maxrss * 1024
 
 
 def copy(url: str, file: Path) -> tuple[float, int]:

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from kasparro.version import __version__
+
 if TYPE_CHECKING:
     from kasparro.ingestion.runner import run_etl_with_backoff
 
 __all__ = ["__version__", "run_etl_with_backoff"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

@@ -29,7 +29,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-def _at(url: str, name: str) -> str:
+def url_of(url: str, name: str) -> str:
+    """Return the URL of another database on the same server."""
     parts = urlsplit(url)
     # An empty host must keep its slashes: postgresql://postgres@/name?host=...
     return urlunsplit(parts._replace(path=f"/{name}"))
@@ -44,7 +45,7 @@ def template(server_url: str) -> str:
         connection.execute(f'CREATE DATABASE "{name}"')
 
     async def build() -> None:
-        async with Database(_at(server_url, name), size=1):
+        async with Database(url_of(server_url, name), size=1):
             pass
 
     asyncio.run(build())
@@ -74,5 +75,5 @@ def _database(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
-        yield _at(server_url, name)
+        yield url_of(server_url, name)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from kasparro import __version__
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.assembly.storage import open_store
 from kasparro.config import Config, Settings, config_hash, declare_sources, load_settings, read_environment
@@ -26,6 +25,7 @@ from kasparro.sources.tools import Kind, Opened, Tools
 from kasparro.store.database import Database
 from kasparro.store.ledger import PostgresLedger
 from kasparro.store.runs import NewRun
+from kasparro.version import __version__
 
 
 def silent(_event: Event) -> None:

@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 from fastapi import FastAPI
 
-from kasparro import __version__
 from kasparro.api.main import create_app
 from kasparro.api.settings import ApiSettings
 from kasparro.assembly.storage import open_store
@@ -15,6 +14,7 @@ from kasparro.dashboard.page import pages
 from kasparro.model.redact import Redactor
 from kasparro.observe.logs import configure_logs
 from kasparro.store.database import Database
+from kasparro.version import __version__
 
 
 def api_app() -> FastAPI:

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from kasparro import __version__
 from kasparro.cli import database, look, project, run, server
 from kasparro.cli.context import consoles
 from kasparro.cli.exits import FAILED, exit_of_error
 from kasparro.errors import KasparroError
+from kasparro.version import __version__
 
 app = typer.Typer(
     name="kasparro",

@@ -16,7 +16,6 @@ from typing import Annotated, ClassVar, Self, TypeVar
 import httpx2
 from pydantic import ConfigDict, Field, SecretStr
 
-from kasparro import __version__
 from kasparro.errors import Broken, Misconfigured
 from kasparro.model.events import Emit, Retrying
 from kasparro.model.redact import Redactor
@@ -27,6 +26,7 @@ from kasparro.sources.http_errors import refused, translated
 from kasparro.sources.http_redirect import MOST, STATUSES, Hop, followed
 from kasparro.sources.http_url import Origin, origin, userinfo, with_params
 from kasparro.sources.tools import Answer, Request
+from kasparro.version import __version__
 
 T = TypeVar("T")
 

@@ -5,10 +5,9 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, AsyncCursor, OperationalError
-from psycopg.abc import Query
 from psycopg.pq.abc import PGresult
 
 from kasparro.errors import NotFound, StoreBusy
@@ -77,7 +76,7 @@ class Browser:
         cursor = await self._execute(self._sql["stats"], {"limit": limit})
         return _bytes(cursor.pgresult, 0) or b"{}"
 
-    async def _execute(self, text: Query, facts: dict[str, Any]) -> AsyncCursor:
+    async def _execute(self, text: LiteralString | bytes, facts: dict[str, Any]) -> AsyncCursor:
         """Execute one statement that only reads; again, where its connection was found dead after a restart."""
         for _ in range(_DEAD):
             async with self._lent() as connection:

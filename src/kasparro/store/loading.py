@@ -29,7 +29,8 @@ _CHUNK = 1 << 18
 
 _PLANNER = """
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_memoize = off;
-SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off
+SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off;
+SET LOCAL work_mem = '64MB'
 """
 
 
@@ -59,12 +60,13 @@ async def load(connection: AsyncConnection, dataset: Dataset, unit: Unit, page_i
     await connection.execute(_PLANNER)
     facts = {"source": unit.source, "run_id": unit.run_id, "page_id": page_id}
     cursor = await connection.execute(_merge_sql(dataset), facts)
-    row = await cursor.fetchone()
-    if row is None:  # the statement has no FROM and always gives one row
-        raise AssertionError
-    inserted, updated, duplicates = row
-    unchanged = shaped.count - inserted - updated - duplicates
-    return Written(inserted=inserted, updated=updated, unchanged=unchanged, duplicates=duplicates)
+    inserted, updated = (await cursor.fetchall())[0]
+    left = shaped.count - inserted - updated
+    duplicates = 0
+    if left:
+        cursor = await connection.execute(_duplicates_sql(dataset), facts)
+        duplicates = min(left, (await cursor.fetchall())[0][0])
+    return Written(inserted=inserted, updated=updated, unchanged=left - duplicates, duplicates=duplicates)
 
 
 def _table(dataset: Dataset) -> sql.SQL:
@@ -102,27 +104,33 @@ def _merge_sql(dataset: Dataset) -> sql.Composed:
     changes = sql.SQL(", ").join(
         sql.SQL("{0} = excluded.{0}").format(sql.Identifier(field.name)) for field in dataset.fields
     )
-    incoming = sql.SQL(", ").join(sql.SQL("incoming.{}").format(sql.Identifier(field.name)) for field in dataset.fields)
+    staged = sql.SQL(", ").join(sql.SQL("stage.{}").format(sql.Identifier(field.name)) for field in dataset.fields)
     return sql.SQL(
         """
-        WITH incoming AS MATERIALIZED (
-            SELECT stage.*, kept.record_hash AS kept_hash, kept.run_id AS kept_run
-            FROM {stage} AS stage
-            LEFT JOIN {table} AS kept ON kept.source = %(source)s AND kept.record_key = stage.record_key
-        ), written AS (
+        WITH written AS (
             INSERT INTO {table} AS kept
                 (source, record_key, record_hash, run_id, raw_page_id, raw_index, {names})
-            SELECT %(source)s, incoming.record_key, incoming.record_hash, %(run_id)s, %(page_id)s, incoming.raw_index,
-                   {incoming}
-            FROM incoming WHERE kept_hash IS DISTINCT FROM record_hash
+            SELECT %(source)s, stage.record_key, stage.record_hash, %(run_id)s, %(page_id)s, stage.raw_index, {staged}
+            FROM {stage} AS stage
+            LEFT JOIN {table} AS known ON known.source = %(source)s AND known.record_key = stage.record_key
+            WHERE known.record_hash IS DISTINCT FROM stage.record_hash
             ON CONFLICT (source, record_key) DO UPDATE
             SET record_hash = excluded.record_hash, run_id = excluded.run_id, raw_page_id = excluded.raw_page_id,
                 raw_index = excluded.raw_index, updated_at = now(), {changes}
             WHERE kept.record_hash <> excluded.record_hash
             RETURNING xmax = 0 AS inserted
         )
-        SELECT (SELECT count(*) FROM written WHERE inserted),
-               (SELECT count(*) FROM written WHERE NOT inserted),
-               (SELECT count(*) FROM incoming WHERE kept_hash = record_hash AND kept_run = %(run_id)s)
+        SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written
         """
-    ).format(stage=_stage(dataset), table=_table(dataset), names=_names(dataset), incoming=incoming, changes=changes)
+    ).format(stage=_stage(dataset), table=_table(dataset), names=_names(dataset), staged=staged, changes=changes)
+
+
+def _duplicates_sql(dataset: Dataset) -> sql.Composed:
+    """Of the rows that were not written, count those that this run wrote before."""
+    return sql.SQL(
+        """
+        SELECT count(*) FROM {stage} AS stage
+        JOIN {table} AS kept ON kept.source = %(source)s AND kept.record_key = stage.record_key
+        WHERE kept.run_id = %(run_id)s AND kept.raw_page_id <> %(page_id)s
+        """
+    ).format(stage=_stage(dataset), table=_table(dataset))

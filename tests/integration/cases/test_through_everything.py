@@ -116,9 +116,9 @@ def test_naughty_strings_as_values(tmp_path: Path, database_url: str, publish: P
         feed={"type": "rss", "url": feed},
     )
     assert {name: (one.status, one.error) for name, one in results.items()} == dict.fromkeys(results, ("success", None))
-    for source in ("table", "api"):
-        rows = rows_over_http(served, source)
-        assert {int(key): row["title"] for key, row in rows.items()} == dict(enumerate(texts))
+    table, rows = rows_over_http(served, "table"), rows_over_http(served, "api")
+    for found in (table, rows):
+        assert {int(key): row["title"] for key, row in found.items()} == dict(enumerate(texts))
     assert [row["attributes"]["deep"] for row in rows.values()] == [[texts[int(key)]] for key in rows]
     rows = rows_over_http(served, "feed")
     same = sum(rows[str(n)]["title"] == text for n, text in allowed.items())
@@ -152,7 +152,8 @@ def test_naughty_strings_as_column_names(tmp_path: Path, database_url: str, publ
 def test_the_json_test_suite(database_url: str, publish: Publish) -> None:
     index = (CASES / "index" / "json_suite_cases.jsonl").read_text(encoding="utf-8")
     cases = [json.loads(line) for line in index.splitlines()]
-    valid, invalid = [], []
+    valid: list[bytes] = []
+    invalid: list[bytes] = []
     for case in cases:
         text = (CASES / case["file"]).read_bytes()
         (valid if case["expect"] == "accept" else invalid).append(text)
@@ -167,7 +168,7 @@ def test_the_json_test_suite(database_url: str, publish: Publish) -> None:
     )
     assert results["good"].status == "success", results["good"].error
     with psycopg.connect(database_url) as connection:
-        stored = dict(
+        stored: dict[int, str] = dict(
             connection.execute(
                 "SELECT record_key::int, (attributes -> 'v')::text FROM normalized_data WHERE source = 'good'"
             ).fetchall()

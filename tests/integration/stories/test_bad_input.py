@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import url_of
 from tests.integration.stories.conftest import Kasparro, Said
 
 TABLE = "id,title\n1,a\n2,b\n"
@@ -274,12 +275,12 @@ def _fill(kasparro: Kasparro, server_url: str, small: Path, tmp_path: Path, monk
                 parent.chmod(parent.stat().st_mode | 0o011)
         connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'".encode())
         connection.execute("CREATE DATABASE full_disk TEMPLATE template0 TABLESPACE small")
-        monkeypatch.setenv("DATABASE_URL", server_url.replace("/kasparro?", "/full_disk?"))
+        monkeypatch.setenv("DATABASE_URL", url_of(server_url, "full_disk"))
         monkeypatch.setenv("KASPARRO_PAGE_BYTES", "1048576")
         lines = "".join(f"{n},{'x' * 200}\n" for n in range(300_000))
         (tmp_path / "big.csv").write_text("id,title\n" + lines)
         said = kasparro("run", "big.csv")
-        kept = psycopg.connect(server_url.replace("/kasparro?", "/full_disk?"))
+        kept = psycopg.connect(url_of(server_url, "full_disk"))
         with closing(kept):
             rows, counted = kept.execute(
                 "SELECT (SELECT count(*) FROM normalized_data), (SELECT sum(rows)::bigint FROM dataset_total)"
