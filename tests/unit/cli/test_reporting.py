@@ -1,0 +1,64 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from kasparro.cli.reporting import reporter
+from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunStarted, SliceClosed
+from kasparro.model.run import Counts, RunResult
+
+RESULT = RunResult(source="coins", status="success", counts=Counts(extracted=1500), duration=2.5, run_id=7)
+EVENTS: list[Event] = [
+    RunStarted(source="coins", run_id=7, slices=2, resumed=True),
+    PageCommitted(
+        source="coins",
+        run_id=7,
+        slice_name="a",
+        counts=Counts(extracted=1000, inserted=1000),
+        bytes_read=2_000_000,
+        done=0.5,
+    ),
+    Retrying(source="coins", place="GET http://h/x", attempt=1, wait=1.25, reason="GET http://h/x answered 500."),
+    SliceClosed(source="coins", run_id=7, slice_name="a"),
+    PageCommitted(
+        source="coins", run_id=7, slice_name="b", counts=Counts(extracted=500), bytes_read=1_000_000, done=None
+    ),
+    RunFinished(result=RESULT),
+]
+
+
+def told(*, terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=160, highlight=False, color_system=None)
+    with reporter(as_json=False, errors=console) as emit:
+        for event in EVENTS:
+            emit(event)
+    return stream.getvalue()
+
+
+def test_lines_for_a_pipe() -> None:
+    assert told(terminal=False).splitlines() == [
+        "coins: run 7 going on from the last checkpoint",
+        "coins: 1000 records, 2.0 MB (25%)",
+        "coins: GET http://h/x answered 500. Trying again in 1.2 s (attempt 2).",
+        "coins: success after 2.5 s",
+    ]
+
+
+def test_a_bar_for_a_terminal() -> None:
+    shown = told(terminal=True)
+    assert "coins: going on from the last checkpoint" in shown
+    assert "Trying again in 1.2 s" in shown
+    assert "1,500 records  3.0 MB" in shown
+    assert "100%" in shown
+
+
+def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with reporter(as_json=True, errors=Console(file=io.StringIO())) as emit:
+        for event in EVENTS:
+            emit(event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == [type(event).__name__ for event in EVENTS]
+    assert lines[1]["counts"]["inserted"] == 1000
+    assert lines[-1]["result"]["run_id"] == 7

@@ -1,0 +1,34 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from kasparro.model.redact import Redactor
+from kasparro.observe.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_json_lines_without_secrets_in_production(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="info", production=True, redact=Redactor(["hunter2"]))
+    log = structlog.get_logger("x")
+    log.debug("not shown")
+    log.info("logged in", password="hunter2", count=3)
+    try:
+        raise ValueError("about hunter2")
+    except ValueError:
+        log.exception("failed")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["event"], first["password"], first["count"], first["level"]) == ("logged in", "****", 3, "info")
+    assert "about ****" in second["exception"]
+
+
+def test_readable_lines_in_development(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="warning", production=False, redact=Redactor())
+    structlog.get_logger("x").warning("slow", seconds=2)
+    assert "slow" in capsys.readouterr().err
