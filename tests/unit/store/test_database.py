@@ -36,7 +36,7 @@ def test_translation(raised: Exception, kind: type[KasparroError], words: str) -
 
 
 def test_what_is_ours_already_passes() -> None:
-    with pytest.raises(Misconfigured, match="^mine$"), translated("h/db"):
+    with pytest.raises(Misconfigured, match=r"^mine$"), translated("h/db"):
         raise Misconfigured("mine")
 
 
