@@ -23,7 +23,7 @@ def api_app() -> FastAPI:
     level = "debug" if settings.debug else settings.log_level
     configure_logs(level=level, production=settings.environment == "production", redact=Redactor(settings.secrets))
     # The server was started by someone else, so what it listens on is not known: loopback is not assumed.
-    return _app(settings, lambda: open_store(settings), loopback=False)
+    return _app(settings, lambda: open_store(settings, only_reads=True), loopback=False)
 
 
 def app_on(database: Database, settings: Settings, host: str) -> FastAPI:

@@ -24,10 +24,10 @@ async def open_url(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, *, migrations: str = "apply") -> AsyncIterator[Database]:
-    """Open the database, migrated."""
+async def open_store(settings: Settings, *, only_reads: bool = False) -> AsyncIterator[Database]:
+    """Open the database, migrated. Readers try again by themselves, so their connections are not tried beforehand."""
     async with (
         open_url(settings) as url,
-        Database(url, debug=settings.debug, size=settings.concurrency + 8, migrations=migrations) as database,
+        Database(url, debug=settings.debug, size=settings.concurrency + 8, check=not only_reads) as database,
     ):
         yield database

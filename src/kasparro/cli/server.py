@@ -34,7 +34,7 @@ def serve(host: HostOption = None, port: PortOption = None) -> None:
 
     async def body() -> None:
         with _listening(*address) as listener:
-            async with open_store(settings) as database:
+            async with open_store(settings, only_reads=True) as database:
                 await with_stop(lambda stop: _serve(database, settings, listener, stop, screens), lambda: None)
 
     run_async(body)

@@ -45,14 +45,18 @@ class Database:
     """A pool of connections, opened and closed with `async with`.
 
     Args:
-        url: A libpq connection string. Never shown: `place` is what messages name.
+        url: A libpq connection string. Never shown: `place`, host and database, is what messages name.
         debug: Log every statement.
         size: Most connections at a time.
         migrations: `apply` what is missing, or only `check` that nothing is.
+        check: Try a connection before it is lent. Costs a round trip; whoever reads and tries again can do without.
     """
 
-    def __init__(self, url: str, *, debug: bool = False, size: int = 8, migrations: str = "apply") -> None:
+    def __init__(
+        self, url: str, *, debug: bool = False, size: int = 8, migrations: str = "apply", check: bool = True
+    ) -> None:
         self._url = url
+        self.place = place_of(url)
         self._migrations = migrations
         self._pool = AsyncConnectionPool(
             url,
@@ -67,13 +71,8 @@ class Database:
                 "cursor_factory": LoggedCursor if debug else AsyncCursor,
             },
             configure=_configure,
-            check=AsyncConnectionPool.check_connection,
+            check=AsyncConnectionPool.check_connection if check else None,
         )
-
-    @property
-    def place(self) -> str:
-        """Host and database, without credentials."""
-        return place_of(self._url)
 
     async def __aenter__(self) -> Self:
         # One plain connection first: its errors say why, where a pool would only say that time ran out.
