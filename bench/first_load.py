@@ -8,6 +8,7 @@ import argparse
 import csv
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -76,11 +77,23 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     """Run a command; return its seconds and its peak resident memory in bytes."""
     since = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _peak_memory(process.pid))
+        time.sleep(0.01)
     if process.returncode != 0:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - since, used.ru_maxrss * 1024
+    return time.perf_counter() - since, peak
+
+
+def _peak_memory(pid: int) -> int:
+    """Bytes held at most so far; what `wait4` tells includes the parent that the process was forked from."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found.group(1)) * 1024 if found is not None else 0
 
 
 def copy(url: str, file: Path) -> tuple[float, int]:

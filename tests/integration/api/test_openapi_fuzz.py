@@ -42,7 +42,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("public_read", "examples"), [(True, 40), (False, 15)])
+@pytest.mark.parametrize(("public_read", "examples"), [(True, 25), (False, 8)])
 def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_read: bool) -> None:
     settings = ApiSettings(version="1", public_read=public_read, api_key=SecretStr(KEY))
     app = create_app(settings, lambda: Database(shared_url, size=4))

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from itertools import product
 from pathlib import Path
 
 import psycopg
@@ -20,25 +21,31 @@ def payloads(url: str, source: str) -> list[dict[str, str]]:
         return [row[0] for row in connection.execute(statement, [source]).fetchall()]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~", ":", "*", ".", "+", "$", "?", "\\", "-", "]"])
-@pytest.mark.parametrize("quote", ['"', "'"])
-def test_any_delimiter_and_quote(tmp_path: Path, database_url: str, delimiter: str, quote: str) -> None:
-    rows = [["id", "a b", "c"], ["1", f"x{delimiter}y", f"q{quote}{quote}r"], ["2", "", "line\nend"], ["3", "é", "z"]]
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, quotechar=quote, lineterminator="\r\n", quoting=csv.QUOTE_MINIMAL).writerows(
-        rows
-    )
-    (tmp_path / "t.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
-    source = {
-        "type": "csv",
-        "path": str(tmp_path / "t.csv"),
-        "delimiter": delimiter,
-        "quote": quote,
-        "primary_key": "id",
-    }
-    result = asyncio.run(run_declared({"t": source}, datasets={}, database_url=database_url))["t"]
-    assert (result.status, result.error, result.counts.inserted) == ("success", None, 3)
-    assert payloads(database_url, "t") == [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+DELIMITERS = (",", ";", "\t", "|", "^", "~", ":", "*", ".", "+", "$", "?", "\\", "-", "]")
+
+
+def test_any_delimiter_and_quote(tmp_path: Path, database_url: str) -> None:
+    tables, sources = {}, {}
+    for number, (delimiter, quote) in enumerate(product(DELIMITERS, ('"', "'"))):
+        rows = [
+            ["id", "a b", "c"],
+            ["1", f"x{delimiter}y", f"q{quote}{quote}r"],
+            ["2", "", "line\nend"],
+            ["3", "é", "z"],
+        ]
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter, quotechar=quote, lineterminator="\r\n").writerows(rows)
+        file = tmp_path / f"t{number}.csv"
+        file.write_text(text.getvalue(), encoding="utf-8", newline="")
+        stated = {"delimiter": delimiter, "quote": quote, "primary_key": "id"}
+        sources[file.stem] = {"type": "csv", "path": str(file), **stated}
+        tables[file.stem] = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    results = asyncio.run(run_declared(sources, datasets={}, database_url=database_url))
+    outcomes = {name: (one.error, one.counts.inserted) for name, one in results.items()}
+    assert outcomes == dict.fromkeys(sources, (None, 3))
+    for name, table in tables.items():
+        assert payloads(database_url, name) == table, sources[name]
+    assert len(tables) == 30
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the folder shared/cases is not beside the repository")

@@ -101,7 +101,7 @@ def test_what_yaml_allows_and_a_configuration_does_not(text: str, mistakes: list
         (b"a: *b\n", "a.yaml:1: is not YAML: found undefined alias 'b'"),
         (b"a: \x00\n", "a.yaml: is not YAML: unacceptable character #x0000: special characters are not allowed"),
         (b"a: \xff\n", "a.yaml: is not UTF-8 text (byte 3); save it as UTF-8"),
-        (b"[" * 1500, "a.yaml: is nested too deeply"),
+        (b"[" * 1100, "a.yaml: is nested too deeply"),
     ],
 )
 def test_what_is_not_yaml_ends_in_one_sentence(content: bytes, message: str) -> None:
