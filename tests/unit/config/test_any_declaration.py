@@ -55,7 +55,7 @@ keyed = st.dictionaries(st.sampled_from(KEYS), values, max_size=6)
 source = st.builds(lambda kind, rest: {**rest, "type": kind}, st.sampled_from(["csv", "api", "rss"]), keyed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     declared=st.dictionaries(st.text(min_size=1, max_size=6) | st.just("a"), source | values, max_size=2),
     datasets=st.dictionaries(st.sampled_from(["sales", "Bad", "normalized_data"]), values, max_size=2),

@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, error: OSEr
     assert str(caught.value) == said
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(text=st.text(alphabet="ab:-{}[],&*!|>'\"%@`#\n\t <?=~0.", max_size=60))
 def test_any_text_gives_values_or_one_sentence(text: str) -> None:
     said, lines = "", {}

@@ -67,7 +67,7 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(tables, st.sampled_from(DIALECTS))
 @example([[("", True)], [("", True)]], (",", '"'))
 @example([[("a\r\nb\r", True), (" x ", False)]], (",", '"'))

@@ -77,7 +77,7 @@ texts = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(texts, st.integers(1, 60), st.integers(1, 6))
 def test_any_sizes_give_the_same(data: bytes, page_bytes: int, page_records: int) -> None:
     with opened(data, page_bytes=page_bytes, page_records=page_records) as reading:
@@ -89,7 +89,7 @@ def test_any_sizes_give_the_same(data: bytes, page_bytes: int, page_records: int
     assert b"".join(part.records.content for part in pages).decode().count("\0") == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(texts, st.integers(1, 60), st.integers(1, 6), st.integers(0, 20))
 def test_every_spot_is_one_to_resume_from(data: bytes, page_bytes: int, page_records: int, killed: int) -> None:
     with opened(data, page_bytes=page_bytes, page_records=page_records) as reading:
@@ -107,7 +107,7 @@ def test_every_spot_is_one_to_resume_from(data: bytes, page_bytes: int, page_rec
     assert all(spot.crc == zlib.crc32(data[: spot.offset]) for _, spot in pages)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(texts, texts, st.integers(1, 60))
 def test_a_file_that_grows_is_read_on_from_its_last_spot(data: bytes, added: bytes, page_bytes: int) -> None:
     with opened(data, page_bytes=page_bytes) as reading:

@@ -143,7 +143,7 @@ rows = st.lists(
 texts = (tokens | noisy | rows).map(b"".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(texts, st.sampled_from(RULES))
 @example(b'a,"b\n"c,d\ne,f\n', RULES[7])
 @example(b'"a\n"a\n"a\n', RULES[7])
@@ -153,13 +153,13 @@ def test_equals_the_reference(data: bytes, rule: Rule) -> None:
     assert found.consumed == len(data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(texts, st.sampled_from(RULES), st.integers(1, 40))
 def test_ranges_of_any_size_give_the_same(data: bytes, rule: Rule, size: int) -> None:
     assert plain(in_ranges(data, rule, size)) == plain(list(reference(data, rule)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(texts, texts, st.sampled_from(RULES))
 def test_what_is_settled_stays_when_the_file_grows(before: bytes, added: bytes, rule: Rule) -> None:
     found = screen(before, rule, at_end=True)
@@ -173,7 +173,7 @@ def written(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if set(cell) & set('"\n\r,') else cell
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.text(alphabet='"\n\r,ax é', max_size=5), min_size=3, max_size=3), max_size=30), st.booleans()
 )
