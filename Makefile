@@ -30,7 +30,7 @@ run: $(READY) ## Ingest the bundled sample sources with an embedded PostgreSQL, 
 	@$(BIN)/python examples/run.py --port $(RUN_PORT)
 
 test: $(READY) ## Run every test against a real PostgreSQL, with coverage
-	@$(BIN)/python -m pytest tests --numprocesses 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+	@$(BIN)/python -m pytest tests --numprocesses 3 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
 test-unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
