@@ -158,7 +158,7 @@ def _fault(request: Request, error: Mapping[str, Any]) -> dict[str, str]:
     detail = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         detail = unknown(name, known_parameters(request))
-    return {"in": place, "name": name, "detail": detail if detail.endswith(".") else f"{detail}."}
+    return {"in": place, "name": name, "detail": detail if detail.endswith((".", "?")) else f"{detail}."}
 
 
 def unknown(name: str, known: Sequence[str]) -> str:

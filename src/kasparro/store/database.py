@@ -57,6 +57,7 @@ class Database:
     ) -> None:
         self._url = url
         self.place = place_of(url)
+        self._cursors: type[AsyncCursor[TupleRow]] = LoggedCursor if debug else AsyncCursor
         self._migrations = migrations
         self._pool = AsyncConnectionPool(
             url,
@@ -68,7 +69,7 @@ class Database:
                 "autocommit": True,
                 "connect_timeout": _CONNECT_SECONDS,
                 "application_name": "kasparro",
-                "cursor_factory": LoggedCursor if debug else AsyncCursor,
+                "cursor_factory": self._cursors,
             },
             configure=_configure,
             check=AsyncConnectionPool.check_connection if check else None,
@@ -77,7 +78,7 @@ class Database:
     async def __aenter__(self) -> Self:
         # One plain connection first: its errors say why, where a pool would only say that time ran out.
         with translated(self.place):
-            async with await connect(self._url) as first:
+            async with await connect(self._url, self._cursors) as first:
                 await _check_server(first, self.place)
                 if self._migrations == "apply":
                     await migrate(first)
@@ -102,7 +103,7 @@ class Database:
     async def own_connection(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection outside the pool, for what lives as long as a run: its lock."""
         with translated(self.place):
-            async with await connect(self._url) as own:
+            async with await connect(self._url, self._cursors) as own:
                 yield own
 
 
@@ -115,11 +116,15 @@ def place_of(url: str) -> str:
     return f"{parts.get('host', 'localhost')}/{parts.get('dbname', 'postgres')}"
 
 
-async def connect(url: str) -> AsyncConnection:
+async def connect(url: str, cursors: type[AsyncCursor[TupleRow]] = AsyncCursor) -> AsyncConnection:
     """Open one connection with our settings."""
     try:
         opened = await AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="kasparro"
+            url,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="kasparro",
+            cursor_factory=cursors,
         )
     except psycopg.ProgrammingError:
         # Its message quotes the text, which may hold a password.

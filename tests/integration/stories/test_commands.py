@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import psycopg
 import pytest
+import structlog
 from pydantic import BaseModel, Field
 from tests.integration.stories.conftest import Kasparro
 
@@ -189,3 +190,16 @@ def test_a_dataset_that_gained_a_field_is_widened_and_a_changed_type_refused(
     assert said.code == 1
     assert 'Column line of data."sales"' in said.err
     assert "bigint, but text is declared" in said.err
+
+
+def test_debug_logs_statements_without_their_values(
+    kasparro: Kasparro, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sales.exists()
+    monkeypatch.setenv("DEBUG", "true")
+    said = kasparro("run")
+    structlog.reset_defaults()
+    assert said.code == 3
+    assert "INSERT INTO etl_run" in said.err
+    assert "COPY" in said.err or "CREATE TEMP TABLE" in said.err
+    assert "12.50" not in said.err
