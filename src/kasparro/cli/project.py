@@ -36,5 +36,5 @@ def check(config: ConfigOption = None) -> None:
         screens.out.print(line, markup=False, soft_wrap=True)
     for note in found.notes:
         screens.errors.print(note, markup=False)
-    screens.out.print(f"{found.path} is sound: {len(found.sources)} sources.", markup=False)
+    screens.out.print(f"{found.path} is sound. Sources: {len(found.sources)}", markup=False)
     raise typer.Exit(0)
