@@ -1,6 +1,7 @@
 """Runs declared sources: opens what they need, and closes it again."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -103,6 +104,8 @@ def shape_of(declared: Declared, config: Config) -> Shape:
 def _job(declared: Declared, source: Opened, config: Config, database: Database) -> Job:
     dataset = config.datasets[declared.dataset]
     redact = source.tools.redact
+    shape = shape_of(declared, config)
+    digest = hashlib.sha256(f"{shape} {__version__}".encode()).hexdigest()
     return Job(
         new=NewRun(
             source=declared.name,
@@ -114,8 +117,10 @@ def _job(declared: Declared, source: Opened, config: Config, database: Database)
         ),
         source=source,
         dataset=dataset,
-        shape=shape_of(declared, config),
-        ledger=PostgresLedger(database, dataset),
+        shape=shape,
+        ledger=PostgresLedger(database, dataset, shape=digest),
+        most_records=source.tools.page_records,
+        most_bytes=source.tools.page_bytes,
         redact=redact,
         scratch=source.tools.scratch,
     )

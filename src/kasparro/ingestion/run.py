@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,11 @@ class Job:
         ledger: Keeps what was read.
         redact: Masks secrets in what is recorded.
         scratch: Folder for temporary files.
+        lane: Which checkpoints the run moves: `""` the usual ones.
+        parallel: Slices that are read at the same time.
+        most_records: Small pages are committed together up to so many records,
+        most_bytes: and so many bytes.
+        settle: Called with the run's number when every slice was read to its end; what it raises fails the run.
     """
 
     new: NewRun
@@ -51,6 +56,11 @@ class Job:
     ledger: Ledger
     redact: Redactor
     scratch: Path
+    lane: str = ""
+    parallel: int = 2
+    most_records: int = 50_000
+    most_bytes: int = 2 * 1024 * 1024
+    settle: Callable[[int], Awaitable[None]] | None = None
 
 
 async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event) -> RunResult:
@@ -106,15 +116,51 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
     await ensure(database, job.dataset)
     parts = await job.source.slices()
     emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed))
-    for part in parts:
-        await _slice(job, begun.run_id, part, emit, stop)
+    free = asyncio.Semaphore(job.parallel)
+
+    async def bounded(part: Slice) -> None:
+        async with free:
+            await _slice(job, begun.run_id, part, emit, stop)
+
+    await _all(bounded(part) for part in parts)
+    if job.settle is not None:
+        await job.settle(begun.run_id)
+
+
+async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
+    """Wait for all; the first error ends the others, and is raised."""
+    tasks = [asyncio.ensure_future(one) for one in works]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
 
 
 async def _slice(job: Job, run_id: int, part: Slice, emit: Emit, stop: asyncio.Event) -> None:
-    unit = Unit(source=job.new.source, kind=job.new.kind, dataset=job.dataset.name, run_id=run_id, slice_name=part.name)
+    unit = Unit(
+        source=job.new.source,
+        kind=job.new.kind,
+        dataset=job.dataset.name,
+        run_id=run_id,
+        slice_name=part.name,
+        lane=job.lane,
+    )
     scratch = Path(tempfile.mkdtemp(dir=job.scratch))
     try:
         with await asyncio.to_thread(Shaper, job.shape, scratch) as shaper:
-            await work(unit, part, job.source, job.ledger, Hands(shape=shaper.shape, emit=emit, stop=stop))
+            hands = Hands(
+                shape=shaper.shape,
+                emit=emit,
+                stop=stop,
+                most_records=job.most_records,
+                most_bytes=job.most_bytes,
+            )
+            await work(unit, part, job.source, job.ledger, hands)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,57 +1,110 @@
 """Works on one slice: the heart. Everything else prepares this loop or reads what it wrote."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from kasparro.errors import Stopped
-from kasparro.ingestion.ahead import ahead, until
+from kasparro.ingestion.ahead import gathered, in_order, until
 from kasparro.model.events import Emit, PageCommitted, SliceClosed
 from kasparro.model.ledger import Ledger
-from kasparro.model.page import Page
-from kasparro.model.run import Unit
-from kasparro.model.shaped import Shaped
+from kasparro.model.page import CsvRecords, Page
+from kasparro.model.run import Counts, Unit
+from kasparro.model.shaped import Batch, Shaped, Stamp
 from kasparro.model.source import Slice, Source
 
-Shape = Callable[[Page], Shaped]
+Shape = Callable[[Sequence[Page], Stamp], Shaped]
+
+_SHAPED_AT_ONCE = 2
+_COMMITTED_AT_ONCE = 2
+_LINGER = 0.1
+"""Seconds that small pages wait for others to be committed with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
-    """What the work is done with: the shaping function (blocking, runs in a thread), who listens, and when to stop."""
+    """What the work is done with.
+
+    Attributes:
+        shape: The shaping function; blocks, and runs in threads.
+        emit: Told what happens.
+        stop: When set, the work ends after the commits in hand.
+        most_records: Pages are gathered up to so many records,
+        most_bytes: and so many bytes.
+        judge: Called with the counts of each commit; raises what ends the run.
+    """
 
     shape: Shape
     emit: Emit
     stop: asyncio.Event
+    most_records: int = 50_000
+    most_bytes: int = 2 * 1024 * 1024
+    judge: Callable[[Counts], Awaitable[None]] | None = None
 
 
 async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: Hands) -> None:
-    """Read, shape and commit the pages of one slice after its checkpoint.
+    """Read, shape and commit the pages of one slice after its checkpoint: all three at once, each in order.
 
     Raises:
         Stopped: told to stop, or the lease was lost. What is committed stays.
         KasparroError: as the source, the shaper and the ledger raise.
     """
+
+    async def shape(pages: list[Page]) -> Batch:
+        numbers = await ledger.number(pages)
+        stamp = Stamp(source=unit.source, run_id=unit.run_id, page_ids=numbers)
+        shaped = await asyncio.to_thread(hands.shape, pages, stamp)
+        return Batch(pages=tuple(pages), page_ids=numbers, shaped=shaped)
+
+    async def commit(batch: Batch) -> tuple[Batch, Counts]:
+        return batch, await ledger.commit(unit, batch)
+
     bookmark = await ledger.resume(unit)
-    async with ahead(source.read(part, bookmark)) as pages, ahead(_shaped(pages, hands.shape)) as ready:
-        async for page, shaped in until(hands.stop, ready):
-            counts = await ledger.commit(unit, page, shaped)
-            hands.emit(
-                PageCommitted(
-                    source=unit.source,
-                    run_id=unit.run_id,
-                    slice_name=unit.slice_name,
-                    counts=counts,
-                    bytes_read=page.bytes_read,
-                    done=page.done,
-                )
-            )
+    pages = until(hands.stop, source.read(part, bookmark))
+    async with (
+        gathered(pages, room=_room(hands), size=_size(hands), linger=_LINGER) as lists,
+        in_order(lists, shape, _SHAPED_AT_ONCE) as batches,
+        in_order(batches, commit, _COMMITTED_AT_ONCE) as commits,
+    ):
+        async for batch, counts in commits:
+            hands.emit(_committed(unit, batch, counts))
+            if hands.judge is not None:
+                await hands.judge(counts)
     if hands.stop.is_set():
         raise Stopped(f"{unit.source} was told to stop; the next run goes on from here.")
     await ledger.close(unit)
     hands.emit(SliceClosed(source=unit.source, run_id=unit.run_id, slice_name=unit.slice_name))
 
 
-async def _shaped(pages: AsyncIterator[Page], shape: Shape) -> AsyncIterator[tuple[Page, Shaped]]:
-    async for page in pages:
-        yield page, await asyncio.to_thread(shape, page)
+def _room(hands: Hands) -> Callable[[list[Page], Page], bool]:
+    """CSV pages are large as they are; small JSON pages are gathered up to what one CSV page would be."""
+
+    def room(pages: list[Page], page: Page) -> bool:
+        if isinstance(page.records, CsvRecords) or isinstance(pages[0].records, CsvRecords):
+            return False
+        records = sum(len(one.records) for one in (*pages, page))
+        size = sum(len(one.content) for one in (*pages, page))
+        return records <= hands.most_records and size <= hands.most_bytes
+
+    return room
+
+
+def _size(hands: Hands) -> Callable[[Page], int]:
+    """How much of what may be read ahead a page is, in millionths: large pages one by one, small ones by the batch."""
+
+    def size(page: Page) -> int:
+        records, content = len(page.records) / hands.most_records, len(page.content) / hands.most_bytes
+        return int(max(records, content, 0.001) * 1_000_000)
+
+    return size
+
+
+def _committed(unit: Unit, batch: Batch, counts: Counts) -> PageCommitted:
+    return PageCommitted(
+        source=unit.source,
+        run_id=unit.run_id,
+        slice_name=unit.slice_name,
+        counts=counts,
+        bytes_read=sum(page.bytes_read for page in batch.pages),
+        done=batch.pages[-1].done,
+    )

@@ -1,10 +1,11 @@
 """The Ledger seam: where a slice stands, and the commit that moves it together with its data."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.run import Counts, Unit
-from kasparro.model.shaped import Shaped
+from kasparro.model.shaped import Batch
 
 
 class Ledger(Protocol):
@@ -14,8 +15,16 @@ class Ledger(Protocol):
         """Take the lease of the slice and return where it stands. Raises Stopped when a later run has it."""
         ...
 
-    async def commit(self, unit: Unit, page: Page, shaped: Shaped) -> Counts:
-        """Write the page and all that was made of it at once, or nothing. Raises Stopped when the lease was lost."""
+    async def number(self, pages: Sequence[Page]) -> tuple[int, ...]:
+        """Return the number of each page: an unused one, unless it is stored already."""
+        ...
+
+    async def commit(self, unit: Unit, batch: Batch) -> Counts:
+        """Write the pages and all that was made of them at once, or nothing. Raises Stopped when the lease was lost.
+
+        The next batch of the slice may be handed over before this one is written: they take effect in the order in
+        which they came, and none without the one before it.
+        """
         ...
 
     async def close(self, unit: Unit) -> None:

@@ -20,6 +20,7 @@ class Reject:
         value: The offending value as text, where one is.
         raw: The record as received; bytes that are not text are shown as `\\xNN`.
         index: Its position among the sound records of the page; None where it is not one of them.
+        page: Position of its page in the batch.
     """
 
     place: str
@@ -29,6 +30,7 @@ class Reject:
     value: str | None = None
     raw: str
     index: int | None = None
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ class Page:
         origin: File path, or URL without secrets.
         bytes_read: Bytes taken from the source for this page.
         done: Share of the slice read so far, 0 to 1, where the whole is known.
+        stored: Number under which it is in `raw_page` already; None for a page that comes from outside.
     """
 
     content: bytes
@@ -120,3 +123,4 @@ class Page:
     origin: str
     bytes_read: int
     done: float | None = None
+    stored: int | None = None

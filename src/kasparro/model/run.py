@@ -34,13 +34,18 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One slice of one run, as it is worked on. `run_id` is also the lease epoch that fences its commits."""
+    """One slice of one run, as it is worked on. `run_id` is also the lease epoch that fences its commits.
+
+    Attributes:
+        lane: Which checkpoint of the slice is moved: `""` for the usual one.
+    """
 
     source: str
     kind: str
     dataset: str
     run_id: int
     slice_name: str
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

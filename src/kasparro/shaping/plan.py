@@ -1,5 +1,6 @@
 """Compiles a dataset and a mapping into the SQL that shapes a page: texts, then values, then what is wrong."""
 
+import hashlib
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +8,23 @@ from dataclasses import dataclass
 from kasparro.model.dataset import NORMALIZED, Dataset, Field
 from kasparro.model.mapping import FieldRule, Mapping
 from kasparro.shaping.fields import CsvCells, JsonPlaces, Places, Taken, text_of
-from kasparro.shaping.types import Check, checks, value_sql
+from kasparro.shaping.plain_csv import PlainField, PlainPlan
+from kasparro.shaping.types import Check, Quick, checks, quick_sql, value_sql
 
 _LONGEST_KEY = 1000
-"""Characters of a record key; a longer one becomes its SHA-256, as an index entry holds no more than 2,700 bytes."""
+"""Bytes of a record key; a longer one becomes its SHA-256, as an index entry holds no more than 2,700."""
 
 _PER_FIELD = 16
 """Checks of one field at most: what is wrong is one number, field times this plus check."""
 
 NO_KEY = -1
 """What is wrong when a part of the primary key is missing."""
+
+REDO = -2
+"""What is wrong, in the quick statement alone, with a value that only the general statement can judge."""
+
+RAW = "\x00raw\x00"
+"""Stands in the statements for the relation of the raw records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +45,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One field, compiled: SQL of its text and of its value.
+    """One field, compiled: SQL of its text and of its value, and the quick way to the value where there is one.
 
     A lenient one is only guessed: it is never at fault, and a value that does not fit stays in `attributes`. The field
     that takes the rest has no text of its own.
@@ -48,6 +56,7 @@ class Column:
     value: str
     checks: tuple[Check, ...]
     lenient: bool
+    quick: Quick | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +64,14 @@ class Plan:
     """A compiled shape.
 
     Attributes:
-        select: SQL over the relation `raw` giving `i, k` (key), one `v<n>` per field, `h` (hash), `bad` and `said`.
+        select: SQL over `RAW` giving `i, k` (key), one `v<n>` per field, `h` (hash), `bad` and `said`.
+        quick: The same for pages whose values are all written plainly; a row that is not has `bad` = `REDO`.
         pointers: JSON pointers that `raw` must provide as the list `x`; likewise `json_pointers` as `y`.
         columns: The fields, in order.
     """
 
     select: str
+    quick: str
     columns: tuple[Column, ...]
     pointers: tuple[str, ...] = ()
     json_pointers: tuple[str, ...] = ()
@@ -89,11 +100,53 @@ def compile_plan(shape: Shape, places: Places) -> Plan:
         rest = places.rest(taken, only)
         columns[fields.index(rest_field)] = Column(field=rest_field, text="", value=rest, checks=(), lenient=True)
     ordered = [columns[n] for n in range(len(fields))]
-    select = _select(ordered, _key(shape, places), from_json=isinstance(places, JsonPlaces))
-    if isinstance(places, JsonPlaces):
-        pointers, json_pointers = tuple(places.pointers), tuple(places.json_pointers)
-        return Plan(select=select, columns=tuple(ordered), pointers=pointers, json_pointers=json_pointers)
-    return Plan(select=select, columns=tuple(ordered))
+    key, from_json = _key(shape, places), isinstance(places, JsonPlaces)
+    return Plan(
+        select=_select(ordered, key, from_json=from_json, quick=False),
+        quick=_select(ordered, key, from_json=from_json, quick=True),
+        columns=tuple(ordered),
+        pointers=tuple(places.pointers) if isinstance(places, JsonPlaces) else (),
+        json_pointers=tuple(places.json_pointers) if isinstance(places, JsonPlaces) else (),
+    )
+
+
+def plain_plan(shape: Shape, columns: tuple[str, ...]) -> PlainPlan | None:
+    """Return how pages of a CSV file may be shaped without parsing; None where the mapping asks for more."""
+    places = CsvCells(columns=columns, origin="")
+    if len(shape.primary_key) != 1 or not places.has(shape.primary_key[0]) or _rest_field(shape) is not None:
+        return None
+    by_column: dict[int, PlainField] = {}
+    absent = []
+    for field in shape.dataset.fields:
+        rule, lenient = _rule(shape, places, field)
+        if rule is None and not field.required:
+            absent.append(field.name)
+            continue
+        plain = rule is not None and rule.const is None and rule.sql is None and rule.format is None and not lenient
+        column = (
+            columns.index(rule.paths[0])
+            if plain and rule is not None and len(rule.paths) == 1 and places.has(rule.paths[0])
+            else None
+        )
+        if column is None or column in by_column or _is_constrained(field):
+            return None
+        by_column[column] = PlainField(name=field.name, column=column, type=field.type, required=field.required)
+    if not by_column:
+        return None
+    told = repr((shape.dataset, shape.mapping, shape.primary_key, columns, shape.timezone))
+    return PlainPlan(
+        fields=tuple(by_column[number] for number in sorted(by_column)),
+        key=columns.index(shape.primary_key[0]),
+        width=len(columns),
+        absent=tuple(absent),
+        utc=shape.timezone == "UTC",
+        seed=int.from_bytes(hashlib.sha256(told.encode()).digest()[:8]),
+    )
+
+
+def _is_constrained(field: Field) -> bool:
+    bounds = (field.min, field.max, field.min_length, field.max_length, field.pattern)
+    return bool(field.one_of) or any(bound is not None for bound in bounds)
 
 
 def _rest_field(shape: Shape) -> Field | None:
@@ -116,7 +169,8 @@ def _column(shape: Shape, places: Places, field: Field, taken: Taken, number: in
     converted = value_sql(field, text, timezone=shape.timezone, pattern=rule.format, parse_json=parse)
     found = () if lenient else checks(field, text, value)
     _take(taken, rule, places, value if lenient and field.type != "text" else None)
-    return Column(field=field, text=source, value=converted, checks=found, lenient=lenient)
+    quick = None if rule.format is not None else quick_sql(field, text)
+    return Column(field=field, text=source, value=converted, checks=found, lenient=lenient, quick=quick)
 
 
 def _rule(shape: Shape, places: Places, field: Field) -> tuple[FieldRule | None, bool]:
@@ -152,29 +206,39 @@ def _key(shape: Shape, places: Places) -> str:
     return f"CASE WHEN {missing} THEN NULL ELSE to_json([{', '.join(parts)}])::VARCHAR END"
 
 
-def _select(columns: Sequence[Column], key: str, *, from_json: bool) -> str:
+def _select(columns: Sequence[Column], key: str, *, from_json: bool, quick: bool) -> str:
+    def value(column: Column) -> str:
+        return column.value if column.quick is None or not quick else column.quick.value
+
     texts = ", ".join(f"{column.text} AS t{n}" for n, column in enumerate(columns) if not _is_rest(column))
-    values = ", ".join(f"{column.value} AS v{n}" for n, column in enumerate(columns) if not _is_rest(column))
+    values = ", ".join(f"{value(column)} AS v{n}" for n, column in enumerate(columns) if not _is_rest(column))
     rest = "".join(f", {column.value} AS v{n}" for n, column in enumerate(columns) if _is_rest(column))
     hashed = ", ".join(_hashed(column, n, from_json=from_json) for n, column in enumerate(columns))
+    said = [f"WHEN {n} THEN t{n}" for n, column in enumerate(columns) if column.checks]
+    out = ", ".join(_shown(column, n, from_json=from_json) for n, column in enumerate(columns))
+    return f"""
+        WITH texts AS (SELECT *, {key} AS k{", " if texts else ""}{texts} FROM {RAW} AS raw),
+        valued AS (SELECT *{", " if values else ""}{values} FROM texts),
+        whole AS (SELECT *{rest} FROM valued),
+        judged AS (SELECT *, {_judged(columns, quick=quick)} AS bad FROM whole)
+        SELECT i,
+               CASE WHEN strlen(k) > {_LONGEST_KEY} THEN 'sha256:' || sha256(k) ELSE k END AS k,
+               CAST(hash({hashed}) >> 1 AS BIGINT) AS h,
+               {out}, bad, {f"CASE bad // {_PER_FIELD} {' '.join(said)} END" if said else "NULL"} AS said
+        FROM judged"""
+
+
+def _judged(columns: Sequence[Column], *, quick: bool) -> str:
+    """What is wrong with a record, as one number; NULL when nothing is."""
+    unfit = [f"NOT {column.quick.fits}" for column in columns if quick and column.quick is not None]
+    redo = [f"WHEN {' OR '.join(unfit)} THEN {REDO}"] if unfit else []
     bad = [
         f"WHEN {check.condition} THEN {n * _PER_FIELD + m}"
         for n, column in enumerate(columns)
         for m, check in enumerate(column.checks)
+        if not (quick and column.quick is not None and check.code == f"not_{column.field.type}")
     ]
-    said = [f"WHEN {n} THEN t{n}" for n, column in enumerate(columns) if column.checks]
-    out = ", ".join(_shown(column, n, from_json=from_json) for n, column in enumerate(columns))
-    return f"""
-        WITH texts AS (SELECT *, {key} AS k{", " if texts else ""}{texts} FROM raw),
-        valued AS (SELECT *{", " if values else ""}{values} FROM texts),
-        whole AS (SELECT *{rest} FROM valued),
-        judged AS (SELECT *, CASE WHEN k IS NULL THEN {NO_KEY} {" ".join(bad)} END AS bad FROM whole)
-        SELECT i,
-               CASE WHEN length(k) > {_LONGEST_KEY} THEN 'sha256:' || sha256(k) ELSE k END AS k,
-               CAST(CAST(md5_number_lower(concat_ws(chr(31), {hashed})) AS HUGEINT) - 9223372036854775808 AS BIGINT)
-                 AS h,
-               {out}, bad, {f"CASE bad // {_PER_FIELD} {' '.join(said)} END" if said else "NULL"} AS said
-        FROM judged"""
+    return f"CASE {' '.join(redo)} WHEN k IS NULL THEN {NO_KEY} {' '.join(bad)} END"
 
 
 def _is_rest(column: Column) -> bool:
@@ -187,8 +251,8 @@ def _shown(column: Column, number: int, *, from_json: bool) -> str:
 
 
 def _hashed(column: Column, number: int, *, from_json: bool) -> str:
-    value = f"v{number}::VARCHAR"
     if from_json and column.field.type == "json":
         # The same object with its keys in another order is the same value.
-        value = f"unmarked(json_normalize(v{number})::VARCHAR)"
-    return f"coalesce({value}, chr(30))"
+        return f"unmarked(json_normalize(v{number})::VARCHAR)"
+    # The quick value of a number is its text: so texts are hashed, or the two ways would differ.
+    return f"v{number}" if column.field.type == "timestamp" else f"v{number}::VARCHAR"

@@ -10,8 +10,12 @@ from kasparro.model.dataset import Field
 from kasparro.shaping import literal
 
 _NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
+_DECIMAL = r"-?[0-9]{1,17}(\.[0-9]{1,17})?"
 _WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
 _DAY = r"\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T]00:00(:00(\.0*)?)?(Z|[+-]00:?00)?)?\s*"
+
+_ISO = "substr({text}, 5, 1) = '-' AND substr({text}, 8, 1) = '-' AND strlen({text}) >= 10"
+"""A text that DuckDB has read as an instant and that has this form is ISO 8601."""
 
 _LONGEST_NUMBER = 1000
 """Characters of a numeric. PostgreSQL holds more digits than anyone writes, but not any number of them."""
@@ -27,6 +31,40 @@ class Check:
     condition: str
     code: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quick:
+    """A cheap way to a value that works where the text is written plainly.
+
+    Attributes:
+        value: SQL of the same value.
+        fits: Condition, never NULL, that holds where it does.
+    """
+
+    value: str
+    fits: str
+
+
+def quick_sql(field: Field, text: str) -> Quick | None:
+    """Return the quick way to the value of a field; None where there is none.
+
+    A text that comes back unchanged from its type is written as PostgreSQL writes it, and goes there as it is.
+    """
+    if field.min is not None or field.max is not None:
+        return None
+    if field.type in {"integer", "date"}:
+        kind = "BIGINT" if field.type == "integer" else "DATE"
+        return Quick(value=text, fits=f"coalesce(TRY_CAST({text} AS {kind})::VARCHAR = {text}, {text} IS NULL)")
+    if field.type in {"numeric", "float"}:
+        whole = f"TRY_CAST({text} AS BIGINT)::VARCHAR = {text}"
+        decimal = f"regexp_full_match({text}, {literal.text(_DECIMAL)})"
+        return Quick(value=text, fits=f"CASE WHEN {text} IS NULL OR {whole} THEN true ELSE {decimal} END")
+    if field.type == "timestamp":
+        instant = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+        plain = f"coalesce({instant} >= TIMESTAMPTZ '0001-01-01 00:00:00+00' AND {_ISO}, {text} IS NULL)"
+        return Quick(value=instant, fits=plain.format(text=text))
+    return None
 
 
 def value_sql(  # noqa: PLR0911 - one way out for each type

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncCursor, conninfo, errors
+from psycopg import AsyncConnection, AsyncCopy, AsyncCursor, conninfo, errors
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -39,6 +39,13 @@ class LoggedCursor(AsyncCursor[TupleRow]):
         text = query.as_string(self) if hasattr(query, "as_string") else str(query)
         _log.debug("sql", statement=" ".join(text.split()))
         return await super().execute(query, params, **options)
+
+    @asynccontextmanager
+    async def copy(self, statement: Any, params: Any = None, **options: Any) -> AsyncIterator[AsyncCopy]:  # noqa: ANN401
+        """Log the text and begin the COPY."""
+        _log.debug("sql", statement=" ".join(statement.as_string(self).split()))
+        async with super().copy(statement, params, **options) as copy:
+            yield copy
 
 
 class Database:

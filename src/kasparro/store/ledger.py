@@ -1,22 +1,42 @@
 """The ledger of a run: where each slice stands, and the one transaction that moves it together with its data."""
 
+import asyncio
 import hashlib
-from typing import Any, assert_never
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 
-from kasparro.errors import Stopped
+from kasparro.errors import KasparroError, Stopped
 from kasparro.model.dataset import Dataset
-from kasparro.model.page import Bookmark, CsvRecords, JsonRecords, Page, Reject
+from kasparro.model.page import Bookmark, Page
 from kasparro.model.profile import Profile
 from kasparro.model.run import Counts, Unit
-from kasparro.model.shaped import Shaped
+from kasparro.model.shaped import Batch
+from kasparro.store.bisecting import REFUSALS, load_exactly
 from kasparro.store.database import Database
-from kasparro.store.loading import Written, load
+from kasparro.store.loading import Target, Written, load, load_new
 from kasparro.store.queries import queries
+from kasparro.store.raw_pages import Kept, keep
+from kasparro.store.rejecting import refused_record, reject_columns
+from kasparro.store.turns import GiveWay, Turn, Turns
 
 _SHARDS = 8
+_NUMBERS = 64
+_STUBBORN = 16
+"""Batches that are merged after one whose keys were there already, before the direct way is tried again."""
+
+_CLASHES = (errors.DeadlockDetected, errors.SerializationFailure, GiveWay)
+"""Two transactions met; the one that lost does its work again."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """How the next batch of a slice is written: straight into the table, unless that was tried in vain just now."""
+
+    merges: int = 0
 
 
 class PostgresLedger:
@@ -25,12 +45,23 @@ class PostgresLedger:
     Args:
         database: Where everything is kept.
         dataset: Where the rows go.
+        shape: Tells this mapping from others: a page that was merged under another one is merged again.
+        table: Qualified name of a table beside the dataset's own, with the same columns; totals are left alone then.
+        append: Each record becomes a row of its own.
     """
 
-    def __init__(self, database: Database, dataset: Dataset) -> None:
+    def __init__(
+        self, database: Database, dataset: Dataset, *, shape: str = "", table: str | None = None, append: bool = False
+    ) -> None:
         self._database = database
-        self._dataset = dataset
+        self._counted = table is None
+        self._target = Target(dataset=dataset, table=table or dataset.table, append=append)
+        self._shape = shape
         self._sql = queries("ledger")
+        self._numbers: list[int] = []
+        self._numbering = asyncio.Lock()
+        self._turns = Turns()
+        self._ways: dict[tuple[str, str], _Way] = {}
 
     async def resume(self, unit: Unit) -> Bookmark:
         """Take the lease of the slice and return where it stands.
@@ -41,31 +72,46 @@ class PostgresLedger:
         async with self._database.connection() as connection:
             cursor = await connection.execute(self._sql["claim"], _key(unit))
             row = await cursor.fetchone()
-        if row is None:
-            raise _lost(unit)
+            if row is None:
+                raise _lost(unit)
+            cursor = await connection.execute(self._sql["pass"], _key(unit))
+            runs = (await cursor.fetchall())[0][0] or [unit.run_id]
+        self._target = replace(self._target, pass_runs=runs)
         bookmark: Bookmark = row[0]
         return bookmark
 
-    async def commit(self, unit: Unit, page: Page, shaped: Shaped) -> Counts:
-        """Write raw page, rows, rejects, profile, counts and bookmark in one transaction.
+    async def number(self, pages: Sequence[Page]) -> tuple[int, ...]:
+        """Return the number of each page: an unused one, unless it is stored already."""
+        async with self._numbering:
+            missing = sum(page.stored is None for page in pages) - len(self._numbers)
+            if missing > 0:
+                async with self._database.connection() as connection:
+                    cursor = await connection.execute(self._sql["numbers"], {"count": max(missing, _NUMBERS)})
+                    self._numbers += [number for (number,) in await cursor.fetchall()]
+            return tuple(self._numbers.pop(0) if page.stored is None else page.stored for page in pages)
+
+    async def commit(self, unit: Unit, batch: Batch) -> Counts:
+        """Write raw pages, rows, rejects, profile, counts and bookmark in one transaction.
+
+        The next batch may be handed over meanwhile: it is written beside this one, and takes effect after it.
 
         Raises:
-            Stopped: the lease was lost; nothing was written.
+            Stopped: the lease was lost, or the batch before was not written; nothing was written.
         """
-        async with self._database.connection() as connection, connection.transaction():
-            cursor = await connection.execute(self._sql["profile"], _key(unit))
-            row = await cursor.fetchone()  # locks the checkpoint: a later run waits for this commit, or has won already
-            if row is None:
-                raise _lost(unit)
-            page_id = await self._keep(connection, unit, page)
-            written = await load(connection, self._dataset, unit, page_id or 0, shaped)
-            rejects = (*page.rejects, *shaped.rejects)
-            if rejects:
-                await connection.execute(self._sql["rejects"], {**_key(unit), **_columns(rejects, page_id)})
-            counts = _counts(written, shaped, len(rejects))
-            profile = Profile.from_json(row[0]) | shaped.profile
-            await self._count(connection, unit, page, counts, profile)
-        return counts
+        with self._turns.enter((unit.lane, unit.slice_name)) as turn:
+            while True:
+                try:
+                    async with self._database.connection() as connection, connection.transaction():
+                        counts = await self._write(connection, unit, batch, turn)
+                except KasparroError as error:
+                    # `connection()` has translated what psycopg raised.
+                    if not isinstance(error.__cause__, _CLASHES):
+                        raise
+                except GiveWay:
+                    await turn.before()
+                else:
+                    turn.done()
+                    return counts
 
     async def close(self, unit: Unit) -> None:
         """Record that the slice was read to its end.
@@ -78,39 +124,66 @@ class PostgresLedger:
         if cursor.rowcount != 1:
             raise _lost(unit)
 
-    async def _keep(self, connection: AsyncConnection, unit: Unit, page: Page) -> int | None:
-        """Store the raw page and return its id; None when it holds no record."""
-        if len(page.records) == 0:
-            return None
-        facts = {
-            **_key(unit),
-            "kind": unit.kind,
-            "origin": page.origin,
-            "content_type": page.content_type,
-            "records": len(page.records),
-            "sha256": hashlib.sha256(page.content).digest(),
-            "layout": _layout(page.records),
-            "content": page.content.decode("utf-8"),
-        }
-        cursor = await connection.execute(self._sql["raw_page"], facts)
+    async def _write(self, connection: AsyncConnection, unit: Unit, batch: Batch, turn: Turn) -> Counts:
+        turn.at_work(connection.info.backend_pid)
+        kept = await keep(connection, unit, batch, shape=self._shape, dataset=self._target.dataset.name)
+        written = await self._load(connection, unit, batch, kept)
+        await turn.mine(connection)
+        cursor = await connection.execute(self._sql["profile"], _key(unit))
         row = await cursor.fetchone()
         if row is None:
-            cursor = await connection.execute(self._sql["raw_page_known"], facts)
-            row = await cursor.fetchone()
-        return None if row is None else int(row[0])
+            raise _lost(unit)
+        rejects = [
+            *(replace(one, page=at) for at, page in enumerate(batch.pages) for one in page.rejects),
+            *batch.shaped.rejects,
+            *(refused_record(one, batch) for one in written.refused),
+        ]
+        if rejects:
+            await connection.execute(self._sql["rejects"], {**_key(unit), **reject_columns(rejects, batch, kept)})
+        counts = _counts(written, batch, len(rejects))
+        await self._advance(connection, unit, batch, counts, Profile.from_json(row[0]) | batch.shaped.profile)
+        if kept.known and not written.updated and not written.duplicates and not written.refused:
+            await kept.confirm(connection, unit, shape=self._shape, dataset=self._target.dataset.name)
+        return counts
 
-    async def _count(
-        self, connection: AsyncConnection, unit: Unit, page: Page, counts: Counts, profile: Profile
+    async def _load(self, connection: AsyncConnection, unit: Unit, batch: Batch, kept: Kept) -> Written:
+        """Write the rows, in the way that fits."""
+        shaped, way = batch.shaped, self._ways.setdefault((unit.lane, unit.slice_name), _Way())
+        if shaped.count == 0:
+            return Written()
+        if kept.merged and self._counted and not self._target.append:
+            return Written(unchanged=shaped.count) if not kept.of_this_run else Written(duplicates=shaped.count)
+        target = replace(self._target, renumbered=kept.renumbered)
+        try:
+            if way.merges == 0 and not kept.renumbered and not target.append:
+                written = await load_new(connection, target, shaped)
+                if written is not None:
+                    return written
+                way.merges = _STUBBORN
+            way.merges = max(way.merges - 1, 0)
+            written = await load(connection, target, unit, shaped)
+        except REFUSALS:
+            written = await load_exactly(connection, target, unit, shaped)
+        if written.inserted == shaped.count:
+            way.merges = 0
+        if written.duplicates or written.refused:
+            await kept.doubt(connection)
+        return written
+
+    async def _advance(
+        self, connection: AsyncConnection, unit: Unit, batch: Batch, counts: Counts, profile: Profile
     ) -> None:
-        """Move the checkpoint, then the totals; the run's own row comes last."""
+        """Move the checkpoint, the totals and the run's own row, which comes last: slices of one run meet there."""
         facts = {
             **_key(unit),
-            "bookmark": orjson.dumps(dict(page.bookmark)).decode(),
+            "bookmark": orjson.dumps(dict(batch.pages[-1].bookmark)).decode(),
             "profile": orjson.dumps(profile.to_json()).decode(),
             "dataset": unit.dataset,
             "shard": int.from_bytes(hashlib.sha256(unit.slice_name.encode()).digest()[:2]) % _SHARDS,
-            "bytes": page.bytes_read,
+            "pages": len(batch.pages),
+            "bytes": sum(page.bytes_read for page in batch.pages),
             "changes": counts.inserted + counts.updated,
+            "counted": self._counted,
             "extracted": counts.extracted,
             "inserted": counts.inserted,
             "updated": counts.updated,
@@ -121,15 +194,10 @@ class PostgresLedger:
         cursor = await connection.execute(self._sql["advance"], facts)
         if cursor.rowcount != 1:
             raise _lost(unit)
-        if facts["changes"]:
-            await connection.execute(self._sql["total"], facts)
-        cursor = await connection.execute(self._sql["count"], facts)
-        if cursor.rowcount != 1:
-            raise _lost(unit)
 
 
 def _key(unit: Unit) -> dict[str, Any]:
-    return {"source": unit.source, "slice": unit.slice_name, "run_id": unit.run_id}
+    return {"source": unit.source, "lane": unit.lane, "slice": unit.slice_name, "run_id": unit.run_id}
 
 
 def _lost(unit: Unit) -> Stopped:
@@ -139,42 +207,12 @@ def _lost(unit: Unit) -> Stopped:
     )
 
 
-def _layout(records: CsvRecords | JsonRecords) -> str:
-    """How a stored page is cut into records, as the views `raw_data_*` read it."""
-    match records:
-        case CsvRecords():
-            layout = {"columns": records.columns, "delimiter": records.delimiter, "quote": records.quote}
-            return orjson.dumps(layout).decode()
-        case JsonRecords():
-            return orjson.dumps({"steps": [str(step) for step in records.steps]}).decode()
-        case _:
-            assert_never(records)
-
-
-def _columns(rejects: tuple[Reject, ...], page_id: int | None) -> dict[str, Any]:
-    """Rejects by column, as `unnest` takes them. PostgreSQL stores no NUL, so it is shown as `\\x00`."""
-
-    def shown(text: str | None) -> str | None:
-        return None if text is None else text.replace("\0", "\\x00")
-
-    return {
-        "raw_page_id": page_id,
-        "indexes": [one.index for one in rejects],
-        "places": [shown(one.place) for one in rejects],
-        "paths": [shown(one.path) for one in rejects],
-        "codes": [one.code for one in rejects],
-        "reasons": [shown(one.reason) for one in rejects],
-        "values": [shown(one.value) for one in rejects],
-        "raws": [shown(one.raw) for one in rejects],
-    }
-
-
-def _counts(written: Written, shaped: Shaped, rejected: int) -> Counts:
+def _counts(written: Written, batch: Batch, rejected: int) -> Counts:
     return Counts(
-        extracted=shaped.count + shaped.duplicates + rejected,
+        extracted=batch.shaped.count - len(written.refused) + rejected,
         inserted=written.inserted,
         updated=written.updated,
         unchanged=written.unchanged,
-        duplicates=written.duplicates + shaped.duplicates,
+        duplicates=written.duplicates,
         rejected=rejected,
     )

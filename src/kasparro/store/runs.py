@@ -21,7 +21,7 @@ _DIED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """What is known of a run before it begins. `origin` and `config_hash` hold no secret."""
+    """What is known of a run before it begins. `origin` and `config_hash` hold no secret; `trigger`: what began it."""
 
     source: str
     kind: str
@@ -29,6 +29,8 @@ class NewRun:
     origin: str
     config_hash: str
     code_version: str
+    trigger: str = "run"
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class Runs:
             await self._lock(connection, new.source)
             async with connection.transaction():
                 facts = {"source": new.source, "kind": new.kind, "dataset": new.dataset, "origin": new.origin}
+                facts["lane"] = new.lane
                 await connection.execute(self._sql["declare"], facts)
                 cursor = await connection.execute(self._sql["abandoned"], facts)
                 for (run_id,) in await cursor.fetchall():
@@ -67,9 +70,11 @@ class Runs:
                     "holder": f"{socket.gethostname()}:{os.getpid()}",
                     "config_hash": new.config_hash,
                     "code_version": new.code_version,
+                    "trigger": new.trigger,
                 }
                 cursor = await connection.execute(self._sql["begin"], facts)
                 run_id = await _single(cursor.fetchone())
+                await connection.execute(self._sql["pass"], {**facts, "run_id": run_id, "resumed": resumed})
             yield Begun(run_id=run_id, resumed=resumed)
 
     async def finish(self, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int) -> Counts:

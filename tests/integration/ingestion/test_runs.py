@@ -15,11 +15,11 @@ from kasparro.errors import Broken, StoreBusy
 from kasparro.ingestion.run import Job, run_source
 from kasparro.ingestion.runner import Floor, run_jobs
 from kasparro.model.dataset import NORMALIZED
-from kasparro.model.events import Event, PageCommitted, RunStarted
+from kasparro.model.events import Event, RunStarted
 from kasparro.model.page import Bookmark, JsonRecords, Page, Reject
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, Unit
-from kasparro.model.shaped import Shaped
+from kasparro.model.shaped import Batch, Shaped
 from kasparro.model.source import Slice
 from kasparro.resilience.retry import Timing
 from kasparro.shaping.plan import Shape
@@ -185,16 +185,12 @@ async def test_an_unforeseen_error_fails_only_its_source(database: Database, job
 async def test_told_to_stop_it_finishes_the_commit_in_hand(run: Run, database_url: str) -> None:
     stop = asyncio.Event()
 
-    def after_first(event: Event) -> None:
-        if isinstance(event, PageCommitted):
-            stop.set()
-
-    source = Pages(pages=[[{"id": n}] for n in range(20)])
-    result = await run(source, stop=stop, emit=after_first)
-    assert (result.status, result.counts.inserted) == ("stopped", 1)
+    source = Pages(pages=[[{"id": n}] for n in range(20)], before=lambda n: stop.set() if n == 7 else None)
+    result = await run(source, stop=stop)
+    assert (result.status, result.counts.inserted) == ("stopped", 8)  # what was read by then, in one commit
     assert query(database_url, "SELECT status FROM etl_run") == [("stopped",)]
     result = await run(source)
-    assert (result.status, result.counts.inserted, source.read_from) == ("success", 19, [0, 1])
+    assert (result.status, result.counts.inserted, source.read_from) == ("success", 12, [0, 8])
 
 
 async def test_told_to_stop_while_waiting_it_stops_at_once(run: Run) -> None:
@@ -244,9 +240,10 @@ async def test_whoever_lost_the_lease_writes_nothing(database: Database, databas
     ledger = PostgresLedger(database, NORMALIZED)
     await ledger.resume(replace(late, run_id=2))
     page = page_of([{"id": 9}], {"next": 9})
-    row = b"9,1,0,,,,,,{}\n"
+    row = b"s,9,1,1,1000,0,,,,,,{}\n"
+    batch = Batch(pages=(page,), page_ids=(1000,), shaped=Shaped(rows=row, count=1))
     with pytest.raises(Exception, match="Run 1 of s lost its lease on all to a later run; nothing was written"):
-        await ledger.commit(late, page, Shaped(rows=row, count=1))
+        await ledger.commit(late, batch)
     with pytest.raises(Exception, match="lost its lease"):
         await ledger.close(late)
     with pytest.raises(Exception, match="lost its lease"):

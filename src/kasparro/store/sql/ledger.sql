@@ -1,50 +1,82 @@
 -- claim: take the lease of a slice, unless a later run has it, and tell where it stands
-INSERT INTO etl_checkpoint AS kept (source, slice, lease_epoch) VALUES (%(source)s, %(slice)s, %(run_id)s)
-ON CONFLICT (source, slice) DO UPDATE SET lease_epoch = excluded.lease_epoch, finished = false
+INSERT INTO etl_checkpoint AS kept (source, lane, slice, lease_epoch) VALUES (%(source)s, %(lane)s, %(slice)s, %(run_id)s)
+ON CONFLICT (source, lane, slice) DO UPDATE SET lease_epoch = excluded.lease_epoch, finished = false
 WHERE kept.lease_epoch <= excluded.lease_epoch
 RETURNING bookmark
 
--- advance: move the checkpoint, only while the lease is ours
-UPDATE etl_checkpoint
-SET bookmark = %(bookmark)s, profile = %(profile)s, extracted = extracted + %(extracted)s, pages = pages + 1, updated_at = now()
-WHERE source = %(source)s AND slice = %(slice)s AND lease_epoch = %(run_id)s
+-- pass: the runs that go on with the same pass, this one among them
+SELECT array_agg(run.id) FROM etl_run AS run
+WHERE run.source = %(source)s AND run.pass_id = (SELECT pass_id FROM etl_run WHERE id = %(run_id)s)
 
--- profile: the sum so far
-SELECT profile FROM etl_checkpoint WHERE source = %(source)s AND slice = %(slice)s AND lease_epoch = %(run_id)s FOR UPDATE
+-- numbers: unused page numbers, ascending
+SELECT nextval('raw_page_id_seq') FROM generate_series(1, %(count)s)
 
--- close: the slice was read to its end
-UPDATE etl_checkpoint SET finished = true, updated_at = now()
-WHERE source = %(source)s AND slice = %(slice)s AND lease_epoch = %(run_id)s
-
--- raw_page: keep the page; the same content of the same slice is there already
-INSERT INTO raw_page (source, kind, run_id, slice, origin, content_type, records, sha256, layout, content)
-VALUES (%(source)s, %(kind)s, %(run_id)s, %(slice)s, %(origin)s, %(content_type)s, %(records)s, %(sha256)s, %(layout)s, %(content)s)
+-- raw_page: keep the pages; the same content of the same slice is there already
+INSERT INTO raw_page
+    (id, source, kind, run_id, slice, origin, content_type, records, sha256, layout, content, merged_shape, merged_at)
+SELECT page.id, %(source)s, %(kind)s, %(run_id)s, %(slice)s, page.origin, page.content_type, page.records, page.sha256,
+       page.layout::json, page.content, %(shape)s, coalesce((
+           SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
+FROM unnest(%(ids)b::bigint[], %(origins)b::text[], %(content_types)b::text[], %(records)b::int[], %(sha256s)b::bytea[],
+            %(layouts)b::text[], %(contents)b::text[])
+     AS page (id, origin, content_type, records, sha256, layout, content)
 ON CONFLICT (source, md5(slice), sha256) DO NOTHING
 RETURNING id
 
--- raw_page_known: the page that is there already
-SELECT id FROM raw_page WHERE source = %(source)s AND md5(slice) = md5(%(slice)s) AND sha256 = %(sha256)s
+-- raw_pages_known: under which number the pages are kept, and whether their rows are still as they left them
+SELECT page.sha256, page.id, page.run_id = %(run_id)s,
+       page.merged_shape = %(shape)s AND page.merged_at = coalesce((
+           SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
+FROM raw_page AS page
+WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = ANY (%(sha256s)s)
+
+-- merged: the rows of these pages are as the pages say
+UPDATE raw_page
+SET merged_shape = %(shape)s, merged_at = coalesce((
+    SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
+WHERE id = ANY (%(ids)s)
+
+-- doubted: not every row of these pages is as the pages say
+UPDATE raw_page SET merged_at = NULL WHERE id = ANY (%(ids)s)
 
 -- rejects: keep what could not become a row; met again, it is counted, not doubled
 INSERT INTO rejected_record AS kept
     (source, run_id, last_run_id, slice, raw_page_id, raw_index, place, path, code, reason, value, raw, fingerprint)
 SELECT DISTINCT ON (fingerprint)
-    %(source)s, %(run_id)s, %(run_id)s, %(slice)s, %(raw_page_id)s::bigint, one.raw_index, one.place, one.path, one.code,
+    %(source)s, %(run_id)s, %(run_id)s, %(slice)s, one.raw_page_id, one.raw_index, one.place, one.path, one.code,
     one.reason, one.value, one.raw,
     decode(md5(concat_ws(E'\x1f', one.place, one.code, one.path, one.raw)), 'hex') AS fingerprint
-FROM unnest(%(indexes)s::int[], %(places)s::text[], %(paths)s::text[], %(codes)s::text[], %(reasons)s::text[],
-            %(values)s::text[], %(raws)s::text[])
-     AS one (raw_index, place, path, code, reason, value, raw)
+FROM unnest(%(page_ids)s::bigint[], %(indexes)s::int[], %(places)s::text[], %(paths)s::text[], %(codes)s::text[],
+            %(reasons)s::text[], %(values)s::text[], %(raws)s::text[])
+     AS one (raw_page_id, raw_index, place, path, code, reason, value, raw)
 ON CONFLICT (source, fingerprint) DO UPDATE SET last_run_id = excluded.last_run_id, times = kept.times + 1
 
--- total: keep the exact number of rows, and tell readers that something changed
-INSERT INTO dataset_total AS kept (dataset, source, shard, rows, changes)
-VALUES (%(dataset)s, %(source)s, %(shard)s, %(inserted)s, %(changes)s)
-ON CONFLICT (dataset, source, shard) DO UPDATE SET rows = kept.rows + excluded.rows, changes = kept.changes + excluded.changes
+-- blocked: does the commit before ours wait for us
+SELECT pg_backend_pid() = ANY (pg_blocking_pids(%(pid)s))
 
--- count: add the page to its run; the last statement before the commit, as slices of one run meet here
+-- profile: the sum so far; locks the checkpoint, so that a later run waits for this commit, or has won already
+SELECT profile FROM etl_checkpoint
+WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s FOR UPDATE
+
+-- advance: move the checkpoint, only while the lease is ours, keep the exact number of rows, and add the pages to their run
+WITH moved AS (
+    UPDATE etl_checkpoint
+    SET bookmark = %(bookmark)s::json, profile = %(profile)s::json, extracted = extracted + %(extracted)s,
+        pages = pages + %(pages)s, updated_at = now()
+    WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s
+    RETURNING 1
+), total AS (
+    INSERT INTO dataset_total AS kept (dataset, source, shard, rows, changes, rewrites)
+    SELECT %(dataset)s, %(source)s, %(shard)s, %(inserted)s, %(changes)s, %(updated)s WHERE %(changes)s > 0 AND %(counted)s
+    ON CONFLICT (dataset, source, shard) DO UPDATE
+    SET rows = kept.rows + excluded.rows, changes = kept.changes + excluded.changes, rewrites = kept.rewrites + excluded.rewrites
+)
 UPDATE etl_run
-SET pages = pages + 1, bytes = bytes + %(bytes)s, extracted = extracted + %(extracted)s, inserted = inserted + %(inserted)s,
+SET pages = pages + %(pages)s, bytes = bytes + %(bytes)s, extracted = extracted + %(extracted)s, inserted = inserted + %(inserted)s,
     updated = updated + %(updated)s, unchanged = unchanged + %(unchanged)s, duplicates = duplicates + %(duplicates)s,
     rejected = rejected + %(rejected)s
-WHERE id = %(run_id)s AND status = 'running'
+WHERE id = %(run_id)s AND status = 'running' AND EXISTS (SELECT FROM moved)
+
+-- close: the slice was read to its end
+UPDATE etl_checkpoint SET finished = true, updated_at = now()
+WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s

@@ -13,12 +13,19 @@ WHERE (etl_source.kind, etl_source.dataset, etl_source.origin) IS DISTINCT FROM 
 SELECT id FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id
 
 -- unfinished: is there anything to go on from
-SELECT EXISTS (SELECT FROM etl_checkpoint WHERE source = %(source)s AND NOT finished AND pages > 0)
+SELECT EXISTS (SELECT FROM etl_checkpoint WHERE source = %(source)s AND lane = %(lane)s AND NOT finished AND pages > 0)
 
 -- begin: a new run
-INSERT INTO etl_run (source, holder, config_hash, code_version)
-VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s)
+INSERT INTO etl_run (source, holder, config_hash, code_version, trigger)
+VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s, %(trigger)s)
 RETURNING id
+
+-- pass: a run that goes on where another was interrupted belongs to the same pass
+UPDATE etl_run
+SET pass_id = CASE WHEN %(resumed)s THEN coalesce(
+    (SELECT before.pass_id FROM etl_run AS before WHERE before.source = %(source)s AND before.id < %(run_id)s ORDER BY before.id DESC LIMIT 1),
+    id) ELSE id END
+WHERE id = %(run_id)s
 
 -- finish: end a run and add it to the totals of its source; a run that has ended already is left as it is
 WITH ended AS (

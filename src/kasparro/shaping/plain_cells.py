@@ -1,0 +1,138 @@
+"""Whether all cells of a column are written as PostgreSQL reads a type: told from the bytes in them, all at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kasparro.model.dataset import FieldType
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_DIGIT, _SIGN, _POINT, _OTHER = 1, 2, 4, 8
+_KIND = np.full(256, _OTHER, dtype=np.uint8)
+_KIND[48:58] = _DIGIT
+_KIND[ord("-")] = _SIGN
+_KIND[ord(".")] = _POINT
+_KIND[[ord(","), ord("\n")]] = 0
+
+_MOST_DIGITS = 18
+"""Digits of a whole number that certainly fits 64 bits."""
+
+_DAY = 10
+"""Length of YYYY-MM-DD."""
+
+_LEAST = np.frombuffer(b"0000-00-00 00:00:00Z", dtype=np.uint8)
+_MOST = np.frombuffer(b"9999-19-39T29:59:59Z", dtype=np.uint8)
+"""Between these two, byte by byte, is every time; what else is between them is looked at by number."""
+
+_BETWEEN = 10
+"""Where the T or the space stands."""
+
+_MONTHS, _HOURS = 12, 24
+_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """The cells of a page, by record and column: start, length, and the kinds of bytes in each (or-ed)."""
+
+    data: Bytes
+    starts: Places
+    lengths: Places
+    kinds: Bytes
+
+
+def kinds_of_cells(data: Bytes, starts: Places) -> Bytes:
+    """Return the kinds of bytes in each cell, or-ed. A sign counts as such only at the start of its cell."""
+    kinds = _KIND[data]
+    signs = np.flatnonzero(kinds == _SIGN)
+    inner = signs[(signs > 0) & (kinds[signs - 1] != 0)]
+    kinds[inner] = _OTHER
+    found: Bytes = np.bitwise_or.reduceat(kinds, starts.ravel()).reshape(starts.shape)
+    return found
+
+
+def fits(cells: Cells, column: int, kind: FieldType, present: Flags, *, utc: bool) -> bool:
+    """Tell whether those cells of a column that are present are plain values of a type.
+
+    Args:
+        cells: Of a page.
+        column: Its number.
+        kind: The type.
+        present: Which of its cells are not null.
+        utc: Times that name no zone are in UTC, as PostgreSQL takes them.
+    """
+    starts, lengths, kinds = cells.starts[:, column], cells.lengths[:, column], cells.kinds[:, column]
+    if not bool(present.all()):
+        starts, lengths, kinds = starts[present], lengths[present], kinds[present]
+    if kind == "text" or len(starts) == 0:
+        return True
+    match kind:
+        case "integer":
+            return _are_numbers(kinds, lengths, _DIGIT | _SIGN)
+        case "numeric" | "float":
+            return _are_numbers(kinds, lengths, _DIGIT | _SIGN | _POINT) and _have_one_point(
+                cells, starts, lengths, kinds
+            )
+        case "timestamp":
+            return _are_instants(cells.data, starts, lengths, utc=utc)
+        case "date":
+            return bool((lengths == _DAY).all()) and _are_days(_window(cells.data, starts, _DAY))
+        case _:
+            return False
+
+
+def _are_numbers(kinds: Bytes, lengths: Places, allowed: int) -> bool:
+    return (
+        not bool((kinds & ~np.uint8(allowed)).any())
+        and bool((kinds & _DIGIT).all())
+        and int(lengths.max()) <= _MOST_DIGITS
+    )
+
+
+def _have_one_point(cells: Cells, starts: Places, lengths: Places, kinds: Bytes) -> bool:
+    pointed = (kinds & _POINT) != 0
+    begins, sizes = starts[pointed], lengths[pointed]
+    counts = np.zeros(len(begins), dtype=np.int64)
+    for at in range(int(sizes.max()) if len(sizes) else 0):  # by position, at most _MOST_DIGITS of them
+        inside = at < sizes
+        counts[inside] += cells.data[begins[inside] + at] == ord(".")
+    return bool((counts <= 1).all())
+
+
+def _are_instants(data: Bytes, starts: Places, lengths: Places, *, utc: bool) -> bool:
+    """Tell whether all cells are YYYY-MM-DD, T or a space, HH:MM:SS, and Z unless times without zone are in UTC."""
+    size = int(lengths[0])
+    if size not in {len(_MOST) - utc, len(_MOST)} or not bool((lengths == size).all()):
+        return False
+    texts = _window(data, starts, size)
+    between = texts[:, _BETWEEN]
+    plain = bool(((between == ord("T")) | (between == ord(" "))).all()) and _are_days(texts)
+    return plain and bool((_number(texts, 11, 13) < _HOURS).all())
+
+
+def _window(data: Bytes, starts: Places, size: int) -> Bytes:
+    found: Bytes = np.lib.stride_tricks.sliding_window_view(data, size)[starts]
+    return found
+
+
+def _are_days(texts: Bytes) -> bool:
+    """Tell whether all texts lie between the least and the most, and begin with a day that exists."""
+    size = texts.shape[1]
+    if not bool(((texts >= _LEAST[:size]) & (texts <= _MOST[:size])).all()):
+        return False
+    years, months, days = _number(texts, 0, 4), _number(texts, 5, 7), _number(texts, 8, 10)
+    if bool(((years < 1) | (months < 1) | (months > _MONTHS) | (days < 1)).any()):
+        return False
+    leap = (months == 2) & (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))  # noqa: PLR2004 - February
+    return bool((days <= _DAYS[months] + leap).all())
+
+
+def _number(texts: Bytes, start: int, stop: int) -> Places:
+    found = np.zeros(len(texts), dtype=np.int64)
+    for at in range(start, stop):
+        found = found * 10 + (texts[:, at] - ord("0"))
+    return found
