@@ -8,6 +8,9 @@ from kasparro.config import Settings
 from kasparro.store.database import Database
 from kasparro.store.embedded import EmbeddedServer
 
+_EACH = 4
+"""Connections of one source: two slices at a time, each with two commits. A commit may wait for another one's."""
+
 
 @asynccontextmanager
 async def open_url(settings: Settings) -> AsyncIterator[str]:
@@ -28,6 +31,6 @@ async def open_store(settings: Settings, *, only_reads: bool = False) -> AsyncIt
     """Open the database, migrated. Readers try again by themselves, so their connections are not tried beforehand."""
     async with (
         open_url(settings) as url,
-        Database(url, debug=settings.debug, size=settings.concurrency + 8, check=not only_reads) as database,
+        Database(url, debug=settings.debug, size=settings.concurrency * _EACH + 8, check=not only_reads) as database,
     ):
         yield database
