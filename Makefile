@@ -55,8 +55,8 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure the first load against COPY
-	@$(BIN)/python -m bench.first_load
+bench: $(READY) ## Measure loads against COPY
+	@$(BIN)/python -m bench.load
 
 docs: $(READY) ## Write the generated documents anew
 	@$(BIN)/python -m kasparro.config.reference

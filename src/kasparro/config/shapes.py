@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -36,7 +36,7 @@ TYPE_SYNONYMS: Mapping[str, str] = MappingProxyType(
 LATER_KINDS = ("file", "database", "push", "singer")
 """Kinds of sources that have a name already, and no class yet."""
 
-LATER_KEYS = ("sync_mode", "write_disposition", "schema_contract", "lookback", "backfill")
+LATER_KEYS = ("sync_mode", "schema_contract", "lookback", "backfill")
 """Keys of a source that have a meaning already, and no effect yet."""
 
 
@@ -119,6 +119,21 @@ class SourceShape:
     timezone: Annotated[
         str, Field(description="Zone of timestamps that name none, such as Europe/Berlin.", examples=["Europe/Berlin"])
     ] = "UTC"
+    write_disposition: Annotated[
+        Literal["merge", "append"],
+        Field(
+            description="`merge`: a record updates the row with its key. `append`: every record that is read becomes a "
+            "row of its own, whatever its key."
+        ),
+    ] = "merge"
+    max_rejects: Annotated[
+        int | str | None,
+        Field(
+            description="A run is stopped when more records than this are rejected: a number, or a share such as 1%. "
+            "What was committed stays. Unset: any number.",
+            examples=[100, "1%"],
+        ),
+    ] = None
     schedule: Annotated[
         str | None, Field(description="When to run, as a cron expression. Kept, but not run by this version.")
     ] = None

@@ -13,6 +13,7 @@ from kasparro.config.shape_schema import keys_of, schema_of
 from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, SourceShape
 from kasparro.config.suggestions import did_you_mean, not_one_of, shown
 from kasparro.model.dataset import Dataset
+from kasparro.model.limit import Limit
 from kasparro.model.source import Declared
 
 COMMON_KEYS = tuple(field.name for field in fields(SourceShape))
@@ -69,8 +70,23 @@ def declare_source(name: str, data: Mapping[str, Any], known: Known, mistakes: M
     if shape.primary_key is not None:
         check_paths(keys, (*place, "primary_key"), mistakes)
     return Declared(
-        name=name, kind=kind, dataset=shape.dataset, primary_key=keys, mapping=mapping, timezone=shape.timezone
+        name=name,
+        kind=kind,
+        dataset=shape.dataset,
+        primary_key=keys,
+        mapping=mapping,
+        timezone=shape.timezone,
+        append=shape.write_disposition == "append",
+        max_rejects=_limit(shape.max_rejects, (*place, "max_rejects"), mistakes),
     )
+
+
+def _limit(given: int | str | None, place: Place, mistakes: Mistakes) -> Limit | None:
+    try:
+        return None if given is None else Limit.read(given)
+    except ValueError as error:
+        mistakes.add(place, str(error))
+    return None
 
 
 def check_source_name(name: str, place: Place, mistakes: Mistakes) -> None:

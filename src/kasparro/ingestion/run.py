@@ -11,10 +11,12 @@ from pathlib import Path
 import structlog
 
 from kasparro.errors import KasparroError, Stopped
+from kasparro.ingestion.limits import RejectLimit
 from kasparro.ingestion.work import Hands, work
 from kasparro.model.dataset import Dataset
-from kasparro.model.events import Emit, Event, Retrying, RunFinished, RunStarted
+from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunStarted
 from kasparro.model.ledger import Ledger
+from kasparro.model.limit import Limit
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, RunStatus, Unit
 from kasparro.model.source import Slice, Source
@@ -46,6 +48,7 @@ class Job:
         parallel: Slices that are read at the same time.
         most_records: Small pages are committed together up to so many records,
         most_bytes: and so many bytes.
+        max_rejects: A run with more is stopped.
         settle: Called with the run's number when every slice was read to its end; what it raises fails the run.
     """
 
@@ -60,6 +63,7 @@ class Job:
     parallel: int = 2
     most_records: int = 50_000
     most_bytes: int = 2 * 1024 * 1024
+    max_rejects: Limit | None = None
     settle: Callable[[int], Awaitable[None]] | None = None
 
 
@@ -117,12 +121,19 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
     parts = await job.source.slices()
     emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed))
     free = asyncio.Semaphore(job.parallel)
+    limit = RejectLimit(job.new.source, job.max_rejects)
+
+    def told(event: Event) -> None:
+        emit(event)
+        if isinstance(event, PageCommitted):
+            limit.add(event.counts)
 
     async def bounded(part: Slice) -> None:
         async with free:
-            await _slice(job, begun.run_id, part, emit, stop)
+            await _slice(job, begun.run_id, part, told, stop)
 
     await _all(bounded(part) for part in parts)
+    limit.end()
     if job.settle is not None:
         await job.settle(begun.run_id)
 

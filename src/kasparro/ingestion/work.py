@@ -1,7 +1,7 @@
 """Works on one slice: the heart. Everything else prepares this loop or reads what it wrote."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kasparro.errors import Stopped
@@ -27,11 +27,10 @@ class Hands:
 
     Attributes:
         shape: The shaping function; blocks, and runs in threads.
-        emit: Told what happens.
+        emit: Told what happens; what it raises ends the work.
         stop: When set, the work ends after the commits in hand.
         most_records: Pages are gathered up to so many records,
         most_bytes: and so many bytes.
-        judge: Called with the counts of each commit; raises what ends the run.
     """
 
     shape: Shape
@@ -39,7 +38,6 @@ class Hands:
     stop: asyncio.Event
     most_records: int = 50_000
     most_bytes: int = 2 * 1024 * 1024
-    judge: Callable[[Counts], Awaitable[None]] | None = None
 
 
 async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: Hands) -> None:
@@ -68,8 +66,6 @@ async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: H
     ):
         async for batch, counts in commits:
             hands.emit(_committed(unit, batch, counts))
-            if hands.judge is not None:
-                await hands.judge(counts)
     if hands.stop.is_set():
         raise Stopped(f"{unit.source} was told to stop; the next run goes on from here.")
     await ledger.close(unit)

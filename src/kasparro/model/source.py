@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from kasparro.model.limit import Limit
 from kasparro.model.mapping import Mapping as FieldMapping
 from kasparro.model.page import Bookmark, Page
 
@@ -44,6 +45,8 @@ class Declared:
         primary_key: Raw paths that make up the record key; empty means a hash of the content.
         mapping: How raw fields become the dataset's fields; None takes the well-known names.
         timezone: Zone of timestamps that name none.
+        append: Every record becomes a row of its own.
+        max_rejects: A run with more rejects is stopped.
     """
 
     name: str
@@ -52,3 +55,5 @@ class Declared:
     primary_key: tuple[str, ...] = ()
     mapping: FieldMapping | None = None
     timezone: str = "UTC"
+    append: bool = False
+    max_rejects: Limit | None = None

@@ -191,23 +191,18 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
     A hash that differs is not enough to rewrite a row, as hashes may change with the version of DuckDB; its values are.
     """
     fields = [sql.Identifier(name) for name in target.fields]
-    comparable = [sql.SQL("{}.{}::text" if field.type == "json" else "{}.{}") for field in target.dataset.fields]
-
-    def values(table: str) -> sql.Composed:
-        pairs = zip(comparable, fields, strict=True)
-        return sql.SQL(", ").join(form.format(sql.SQL(table), name) for form, name in pairs)  # type: ignore[arg-type,unused-ignore]
-
     return sql.SQL(
         """
         WITH last AS MATERIALIZED (
-            SELECT DISTINCT ON (record_key)
-                   source, record_key, record_hash, run_id, {page_id} AS raw_page_id, raw_index, {fields}
+            SELECT DISTINCT ON (record_key) record_key, record_hash, {page_id} AS raw_page_id, ctid AS place
             FROM {stage} AS stage ORDER BY record_key, ctid DESC
         ), judged AS MATERIALIZED (
-            SELECT last.*, CASE
+            SELECT last.place, CASE
                 WHEN known.record_key IS NULL THEN 'new'
-                WHEN known.record_hash = last.record_hash
-                  OR ROW({new_values}) IS NOT DISTINCT FROM ROW({old_values}) THEN
+                WHEN known.record_hash = last.record_hash OR (
+                    SELECT ROW({new_values}) IS NOT DISTINCT FROM ROW({old_values})
+                    FROM {stage} AS stage WHERE stage.ctid = last.place
+                ) THEN
                     CASE WHEN known.run_id = ANY (%(pass_runs)s) AND known.raw_page_id <> last.raw_page_id
                          THEN 'older' ELSE 'same' END
                 WHEN known.run_id = ANY (%(pass_runs)s) AND (
@@ -217,8 +212,11 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
             FROM last
             LEFT JOIN {table} AS known ON known.source = %(source)s AND known.record_key = last.record_key
         ), written AS (
-            INSERT INTO {table} AS kept ({columns})
-            SELECT {columns} FROM judged WHERE verdict IN ('new', 'other')
+            INSERT INTO {table} AS kept (source, record_key, record_hash, run_id, raw_page_id, raw_index, {fields})
+            SELECT stage.source, stage.record_key, stage.record_hash, stage.run_id, {page_id}, stage.raw_index,
+                   {new_values_typed}
+            FROM judged JOIN {stage} AS stage ON stage.ctid = judged.place
+            WHERE judged.verdict IN ('new', 'other')
             ON CONFLICT (source, record_key) DO UPDATE
             SET record_hash = excluded.record_hash, run_id = excluded.run_id, raw_page_id = excluded.raw_page_id,
                 raw_index = excluded.raw_index, updated_at = now(), {changes}
@@ -234,13 +232,22 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
     ).format(
         stage=stage,
         table=target.into,
-        columns=target.columns,
         page_id=_page_id(target, "stage"),
         fields=sql.SQL(", ").join(fields),
-        new_values=values("last"),
-        old_values=values("known"),
+        new_values=_comparable(target, "stage"),
+        new_values_typed=sql.SQL(", ").join(sql.SQL("stage.{}").format(name) for name in fields),
+        old_values=_comparable(target, "known"),
         changes=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in fields),
     )
+
+
+def _comparable(target: Target, table: str) -> sql.Composed:
+    """The values of a row in a form that can be compared: json has no equality."""
+    columns = [
+        sql.SQL("{}.{}::text" if field.type == "json" else "{}.{}").format(sql.SQL(table), sql.Identifier(field.name))  # type: ignore[arg-type,unused-ignore]
+        for field in target.dataset.fields
+    ]
+    return sql.SQL(", ").join(columns)
 
 
 def _append_sql(target: Target, stage: sql.Composable) -> sql.Composed:

@@ -16,6 +16,7 @@ from kasparro.ingestion.run import Job, run_source
 from kasparro.ingestion.runner import Floor, run_jobs
 from kasparro.model.dataset import NORMALIZED
 from kasparro.model.events import Event, RunStarted
+from kasparro.model.limit import Limit
 from kasparro.model.page import Bookmark, JsonRecords, Page, Reject
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, Unit
@@ -281,3 +282,16 @@ async def test_a_database_that_went_away_is_waited_for(
     assert result.status == "success"
     assert len(waits) == 1
     assert query(database_url, "SELECT record_key FROM normalized_data ORDER BY 1") == [("1",), ("2",)]
+
+
+async def test_too_many_rejects_stop_a_run_and_what_was_committed_stays(run: Run, database_url: str) -> None:
+    pages: list[list[Record]] = [[{"id": n}, {"title": "no key"}] for n in range(3)]
+    result = await run(Pages(pages=pages), max_rejects=Limit(count=2))
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error.startswith("3 of 6 records of s were rejected, more than max_rejects allows (2).")
+    assert query(database_url, "SELECT count(*) FROM normalized_data") == [(3,)]
+    shared = await run(Pages(pages=pages[:1]), name="t", max_rejects=Limit.read("10%"))
+    assert shared.error is not None
+    assert "1 of 2 records of t were rejected" in shared.error
+    assert (await run(Pages(pages=pages[:1]), name="u", max_rejects=Limit.read("50%"))).status == "success"

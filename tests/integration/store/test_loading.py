@@ -225,3 +225,14 @@ async def test_a_hash_that_differs_alone_rewrites_nothing(
         extracted=2, updated=1, unchanged=1
     )
     assert query(database_url, "SELECT run_id FROM data.d ORDER BY record_key") == [(1,), (2,)]
+
+
+async def test_appended_records_are_rows_of_their_own(database: Database, database_url: str, shaper: Shaper) -> None:
+    at = await desk(database, shaper, append=True)
+    assert await at.write([{"id": 1}, {"id": 1}], [{"id": 1}]) == Counts(extracted=3, inserted=3)
+    assert await at.write([{"id": 1}, {"id": 1}]) == Counts(extracted=2, inserted=2)  # the same page once more
+    assert await (await desk(database, shaper, append=True)).write([{"id": 1}]) == Counts(extracted=1, inserted=1)
+    assert query(database_url, "SELECT count(*), count(DISTINCT record_key) FROM data.d") == [(6, 6)]
+    orphans = "SELECT count(*) FROM data.d WHERE raw_page_id NOT IN (SELECT id FROM raw_page)"
+    assert query(database_url, orphans) == [(0,)]
+    assert query(database_url, "SELECT sum(rows) FROM dataset_total") == [(6,)]

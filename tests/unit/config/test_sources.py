@@ -24,7 +24,7 @@ def test_kinds_of_a_later_version(mistakes_of: Mistaken, kind: str) -> None:
     assert found == f"kasparro.yaml:3: sources.a.type: {said}"
 
 
-@pytest.mark.parametrize("key", ["sync_mode", "write_disposition", "schema_contract", "lookback", "backfill"])
+@pytest.mark.parametrize("key", ["sync_mode", "schema_contract", "lookback", "backfill"])
 def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
     assert mistakes_of(web(f"{key}: x")) == [
         f"kasparro.yaml:5: sources.a.{key}: is not available in this version; leave it out"
@@ -72,7 +72,8 @@ def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
 )
 def test_one_mistake_is_said_once(mistakes_of: Mistaken, line: str, said: str | None) -> None:
     keys = (
-        "auth, dataset, headers, key, mapping, pagination, primary_key, rate_limit, schedule, timezone, type, url, wait"
+        "auth, dataset, headers, key, mapping, max_rejects, pagination, primary_key, rate_limit, schedule, timezone, "
+        "type, url, wait, write_disposition"
     )
     longer = {
         '"a.b": 1': f'"a.b": unknown key; the keys are {keys}',
