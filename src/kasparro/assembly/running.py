@@ -114,6 +114,7 @@ def _job(declared: Declared, source: Opened, config: Config, database: Database)
             origin=redact(origin_of(declared)),
             config_hash=config_hash(declared, redact),
             code_version=__version__,
+            primary_key=shape.primary_key,
         ),
         source=source,
         dataset=dataset,

@@ -8,6 +8,7 @@ import typer
 from kasparro.assembly.storage import open_store
 from kasparro.cli.context import JsonOption, consoles, run_async, settings_with_logs
 from kasparro.cli.tables import show, show_each, show_one
+from kasparro.errors import Misconfigured
 from kasparro.store.operator import Operator
 
 Result = TypeVar("Result")
@@ -70,9 +71,12 @@ def checkpoint_show(source: SourceArgument = None, as_json: JsonOption = False) 
 def checkpoint_reset(
     source: Annotated[str, typer.Argument(help="Name of a source.")],
     part: Annotated[str | None, typer.Option("--slice", help="Only this slice.")] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Delete its rows too. Raw pages and rejects stay.")] = False,  # noqa: FBT002
 ) -> None:
     """Forget where a source stands: the next run reads it from the start. Rows stay, and are not doubled."""
-    number = _asked(lambda operator: operator.reset(source, part))
+    if rows and part is not None:
+        raise Misconfigured("--rows deletes the rows of the whole source; leave out --slice.")
+    number = _asked(lambda operator: operator.reset(source, part, rows=rows))
     consoles().out.print(f"Reset {number} checkpoint{'' if number == 1 else 's'} of {source}.", markup=False)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kasparro.errors import BookmarkLost
 from kasparro.model.page import Bookmark
 from kasparro.sources.csv_dialect import Dialect
 from kasparro.sources.csv_ranges import Spot
@@ -61,7 +62,16 @@ def written(place: Place) -> Bookmark:
 
 
 def understood(bookmark: Bookmark, stated: str) -> Place | None:
-    """Return the place of a bookmark; None where it is empty or was made under another declaration."""
+    """Return the place of a bookmark; None where it is empty or was made under another declaration.
+
+    Raises:
+        BookmarkLost: a newer version wrote it.
+    """
+    if bookmark.get("format", 0) > _VERSION:
+        raise BookmarkLost(
+            "The checkpoint was written by a newer version of Kasparro. Install that version, or read the file from "
+            "its start: kasparro checkpoint reset"
+        )
     if bookmark.get("format") != _VERSION or bookmark.get("stated") != stated:
         return None
     known = bookmark["recognised"]

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from kasparro.errors import Conflict, NotFound
+from kasparro.model.dataset import NORMALIZED, Dataset
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
@@ -37,8 +39,13 @@ class Operator:
         """Return where each slice stands."""
         return await self._rows("checkpoints", source=source)
 
-    async def reset(self, source: str, part: str | None = None) -> int:
+    async def reset(self, source: str, part: str | None = None, *, rows: bool = False) -> int:
         """Forget where a source stands, so that the next run reads it from the start. Returns how many slices.
+
+        Args:
+            source: Its name.
+            part: Only this slice.
+            rows: Also delete its rows, in the same transaction. Raw pages and rejects stay.
 
         Raises:
             NotFound: there is no such checkpoint.
@@ -50,10 +57,23 @@ class Operator:
             row = await cursor.fetchone()
             if row is None or not row[0]:
                 raise Conflict(f"A run of {source} is under way. Wait for it to end, or stop it.")
-            cursor = await connection.execute(self._sql["reset"], {"source": source, "slice": part})
-            if cursor.rowcount == 0:
-                raise NotFound(f"There is no checkpoint of {source}{f' for {part}' if part is not None else ''}.")
-            return cursor.rowcount
+            async with connection.transaction():
+                cursor = await connection.execute(self._sql["reset"], {"source": source, "slice": part})
+                count = cursor.rowcount
+                if count == 0:
+                    raise NotFound(f"There is no checkpoint of {source}{f' for {part}' if part is not None else ''}.")
+                if rows:
+                    await self._delete_rows(connection, source)
+            return count
+
+    async def _delete_rows(self, connection: AsyncConnection, source: str) -> None:
+        cursor = await connection.execute(self._sql["dataset_of"], {"source": source})
+        (name,) = (await cursor.fetchall())[0]
+        table = NORMALIZED.table if name == NORMALIZED.name else Dataset(name=name, fields=()).table
+        delete = sql.SQL("DELETE FROM {} WHERE source = %s").format(sql.SQL(table))  # type: ignore[arg-type,unused-ignore]
+        cursor = await connection.execute(delete, [source])
+        facts = {"source": source, "dataset": name, "deleted": cursor.rowcount}
+        await connection.execute(self._sql["forget_rows"], facts)
 
     async def rejects(self, source: str | None = None, run_id: int | None = None, limit: int = 20) -> Rows:
         """Return the latest rejects, newest first."""

@@ -2,14 +2,15 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from psycopg import AsyncConnection
 
-from kasparro.errors import Conflict
+from kasparro.errors import Conflict, Misconfigured
 from kasparro.model.run import Counts, RunStatus
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
@@ -29,6 +30,7 @@ class NewRun:
     origin: str
     config_hash: str
     code_version: str
+    primary_key: tuple[str, ...] = ()
     trigger: str = "run"
     lane: str = ""
 
@@ -54,12 +56,15 @@ class Runs:
 
         Raises:
             Conflict: another run of this source is under way.
+            Misconfigured: its rows are known by another key, or stand in another dataset.
         """
         async with self._database.own_connection() as connection:
             await self._lock(connection, new.source)
             async with connection.transaction():
                 facts = {"source": new.source, "kind": new.kind, "dataset": new.dataset, "origin": new.origin}
-                facts["lane"] = new.lane
+                facts |= {"lane": new.lane, "primary_key": orjson.dumps(new.primary_key).decode()}
+                cursor = await connection.execute(self._sql["known"], facts)
+                _check_known(new, await cursor.fetchone())
                 await connection.execute(self._sql["declare"], facts)
                 cursor = await connection.execute(self._sql["abandoned"], facts)
                 for (run_id,) in await cursor.fetchall():
@@ -110,6 +115,28 @@ class Runs:
         code, text = error if error is not None else (None, None)
         facts = {"run_id": run_id, "status": status, "error_code": code, "error": text, "retries": retries}
         await connection.execute(self._sql["finish"], facts)
+
+
+def _check_known(new: NewRun, known: tuple[str, list[str] | None, int] | None) -> None:
+    """Refuse what would make a second set of rows of the same records."""
+    if known is None or known[1] is None or known[2] == 0:
+        return
+    dataset, key, rows = known
+    if dataset != new.dataset:
+        change, old, now = "dataset", dataset, new.dataset
+    elif tuple(key or ()) != new.primary_key:
+        change, old, now = "primary_key", _shown(key or ()), _shown(new.primary_key)
+    else:
+        return
+    raise Misconfigured(
+        f"{new.source} has {rows:,} rows with the {change} {old}, and is now declared with {now}: the same records "
+        f"would become other rows beside them. Declare it under another name, or change it back, or remove its rows "
+        f"and read it anew: kasparro checkpoint reset {new.source} --rows"
+    )
+
+
+def _shown(key: Sequence[str]) -> str:
+    return ", ".join(key) or "(none: the content)"
 
 
 async def _single(fetched: Any) -> Any:  # noqa: ANN401 - a row of one column

@@ -203,3 +203,35 @@ def test_debug_logs_statements_without_their_values(
     assert "INSERT INTO etl_run" in said.err
     assert "COPY" in said.err or "CREATE TEMP TABLE" in said.err
     assert "12.50" not in said.err
+
+
+@pytest.mark.parametrize(("old", "new"), [("[order_id, line]", "order_id"), ("dataset: sales", "dataset: others")])
+def test_another_key_or_dataset_is_refused_until_the_rows_are_gone(
+    kasparro: Kasparro, sales: Path, database_url: str, old: str, new: str
+) -> None:
+    kasparro("run")
+    config = sales / "kasparro.yaml"
+    assert old in config.read_text()
+    config.write_text(
+        config.read_text().replace(old, new).replace("datasets:", "datasets:\n  others: {fields: {amount: numeric}}")
+    )
+    said = kasparro("run")
+    assert said.code == 2
+    assert "sales has 2 rows with the" in said.err
+    assert "kasparro checkpoint reset sales --rows" in said.err
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM data.sales").fetchall() == [(2,)]
+    assert kasparro("checkpoint", "reset", "sales", "--rows").code == 0
+    assert kasparro("run").code == 3
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT sum(rows) FROM dataset_total WHERE rows > 0").fetchall() == [(2,)]
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(kasparro: Kasparro, sales: Path, database_url: str) -> None:
+    assert sales.exists()
+    kasparro("run")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE etl_checkpoint SET bookmark = '{\"format\": 99}'")
+    said = kasparro("run")
+    assert said.code == 1
+    assert "written by a newer version of Kasparro" in said.err

@@ -22,6 +22,14 @@ FROM etl_checkpoint WHERE %(source)s::text IS NULL OR source = %(source)s ORDER 
 -- reset: forget where a source stands; its rows stay
 DELETE FROM etl_checkpoint WHERE source = %(source)s AND (%(slice)s::text IS NULL OR slice = %(slice)s)
 
+-- dataset_of: where the rows of a source are
+SELECT dataset FROM etl_source WHERE source = %(source)s
+
+-- forget_rows: no row of the source is left, and its next run may know them by another key
+WITH key AS (UPDATE etl_source SET primary_key = NULL WHERE source = %(source)s)
+UPDATE dataset_total SET rows = 0, changes = changes + %(deleted)s, rewrites = rewrites + %(deleted)s
+WHERE dataset = %(dataset)s AND source = %(source)s
+
 -- rejects: the latest, newest first
 SELECT id, source, run_id, times, place, path, code, reason, value, raw, created_at
 FROM rejected_record

@@ -4,10 +4,18 @@ SELECT pg_try_advisory_lock(hashtextextended('kasparro.run.' || %(source)s, 0))
 -- holder: who runs the source now
 SELECT id, holder, started_at FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id DESC LIMIT 1
 
+-- known: how the rows of the source are known so far, and how many there are
+SELECT known.dataset, known.primary_key, coalesce((
+    SELECT sum(rows) FROM dataset_total AS total WHERE total.dataset = known.dataset AND total.source = known.source), 0)::bigint
+FROM etl_source AS known WHERE known.source = %(source)s
+
 -- declare: make the source known
-INSERT INTO etl_source (source, kind, dataset, origin) VALUES (%(source)s, %(kind)s, %(dataset)s, %(origin)s)
-ON CONFLICT (source) DO UPDATE SET kind = excluded.kind, dataset = excluded.dataset, origin = excluded.origin
-WHERE (etl_source.kind, etl_source.dataset, etl_source.origin) IS DISTINCT FROM (excluded.kind, excluded.dataset, excluded.origin)
+INSERT INTO etl_source (source, kind, dataset, origin, primary_key)
+VALUES (%(source)s, %(kind)s, %(dataset)s, %(origin)s, %(primary_key)s::json)
+ON CONFLICT (source) DO UPDATE
+SET kind = excluded.kind, dataset = excluded.dataset, origin = excluded.origin, primary_key = excluded.primary_key
+WHERE (etl_source.kind, etl_source.dataset, etl_source.origin, etl_source.primary_key::text)
+   IS DISTINCT FROM (excluded.kind, excluded.dataset, excluded.origin, excluded.primary_key::text)
 
 -- abandoned: runs of the source that died; we hold its lock, so nobody works on them
 SELECT id FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id
