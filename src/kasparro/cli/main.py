@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kasparro.cli import database, look, project, run, server
+from kasparro.cli import chaos, database, look, project, run, server
 from kasparro.cli.context import consoles
 from kasparro.cli.exits import FAILED, exit_of_error
 from kasparro.errors import KasparroError
@@ -30,6 +30,7 @@ app.command()(look.sources)
 app.add_typer(look.runs_app, name="runs")
 app.add_typer(look.checkpoint_app, name="checkpoint")
 app.add_typer(look.rejects_app, name="rejects")
+app.command()(chaos.chaos)
 app.command()(database.migrate)
 app.command(context_settings={"ignore_unknown_options": True})(database.psql)
 

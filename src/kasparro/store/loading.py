@@ -32,8 +32,8 @@ _CHUNK = 1 << 18
 
 _PLANNER = """
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_memoize = off;
-SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off;
-SET LOCAL work_mem = '64MB'
+SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_material = off;
+SET LOCAL jit = off; SET LOCAL work_mem = '64MB'
 """
 
 

@@ -1,8 +1,10 @@
 """Batches of one slice are written side by side, but take effect in the order in which they came.
 
 A later batch copies its rows while the one before it is still being written, then waits for it to commit. The one
-before may in turn wait inside PostgreSQL for a row of the later one, when both hold the same key. PostgreSQL sees only
-half of that knot, so the later one looks: if it is in the way, it gives way and does its work again.
+before may in turn wait inside PostgreSQL for a row of the later one, when both hold the same key, or for another slice
+or run that does. PostgreSQL sees only a part of that knot, so the later one looks: if the one before waits, and somebody
+waits for the later one, it gives way and does its work again once the one before is done. That breaks every knot, as
+each holds a batch that waits for its turn; at worst it breaks what was none, and costs the work of a batch.
 """
 
 import asyncio
@@ -15,11 +17,11 @@ from kasparro.errors import Stopped
 from kasparro.store.queries import queries
 
 _LOOK = 0.05
-"""Seconds between two looks at whether we are in the way."""
+"""Seconds between two looks at whether we may be in the way."""
 
 
 class GiveWay(Exception):
-    """The batch before waits for a row of this one."""
+    """The batch before waits, and somebody waits for this one."""
 
 
 class Turn:
@@ -57,7 +59,7 @@ class Turn:
         self._ahead = None
 
     async def mine(self, connection: AsyncConnection) -> None:
-        """Wait as `before` does, inside our transaction. Raises GiveWay where the batch before waits for us."""
+        """Wait as `before` does, inside our transaction. Raises GiveWay where it may wait for us."""
         while self._ahead is not None and not self._ahead.over.done():
             await asyncio.wait({self._ahead.over}, timeout=_LOOK)
             if not self._ahead.over.done():

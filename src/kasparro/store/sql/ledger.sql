@@ -51,8 +51,9 @@ FROM unnest(%(page_ids)s::bigint[], %(indexes)s::int[], %(places)s::text[], %(pa
      AS one (raw_page_id, raw_index, place, path, code, reason, value, raw)
 ON CONFLICT (source, fingerprint) DO UPDATE SET last_run_id = excluded.last_run_id, times = kept.times + 1
 
--- blocked: does the commit before ours wait for us
-SELECT pg_backend_pid() = ANY (pg_blocking_pids(%(pid)s))
+-- blocked: does the commit before ours wait for anybody, while anybody waits for us
+SELECT pg_blocking_pids(%(pid)s) <> '{}' AND EXISTS (
+    SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
 
 -- profile: the sum so far; locks the checkpoint, so that a later run waits for this commit, or has won already
 SELECT profile FROM etl_checkpoint
