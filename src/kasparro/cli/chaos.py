@@ -1,37 +1,15 @@
 """`chaos`: proves on your own configuration that nothing is lost or doubled."""
 
 import random
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kasparro.assembly.chaos import Chaos, run_chaos
-from kasparro.assembly.storage import open_url
 from kasparro.cli.context import ConfigOption, JsonOption, consoles, run_async, settings_with_logs
 from kasparro.cli.exits import FAILED
 from kasparro.cli.tables import print_json
-from kasparro.config import read_environment
 from kasparro.errors import Misconfigured
-from kasparro.faults.bundled import write_bundled
 from kasparro.faults.plan import ACTS, Act, planned
-from kasparro.faults.upstream import Upstream, serving
-
-_SMALL_PAGES = {"KASPARRO_PAGE_BYTES": "65536", "ETL_BATCH_SIZE": "1000", "ETL_CHECKPOINT_INTERVAL": "1000"}
-"""Many small commits: more moments at which something can happen."""
-
-_FAILING = 0.12
-"""Share of the bundled server's answers that fail."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sources:
-    arguments: list[str]
-    upstream: Upstream
 
 
 def chaos(  # noqa: PLR0913, PLR0917 - as many as the command has options
@@ -53,23 +31,9 @@ def chaos(  # noqa: PLR0913, PLR0917 - as many as the command has options
     screens.errors.print(f"Repeat this plan with: {again}", markup=False, soft_wrap=True)
 
     async def body() -> dict[str, str]:
-        with _prepared(sources or [], config, chosen) as prepared:
+        from kasparro.cli.disturbing import disturbed  # noqa: PLC0415 - no other command needs what it loads
 
-            def disturb() -> None:
-                prepared.upstream.share = _FAILING
-
-            made = Chaos(
-                arguments=prepared.arguments,
-                environment={**read_environment(), **_SMALL_PAGES},
-                plan=plan,
-                disturb=disturb,
-                say=lambda line: screens.errors.print(line, markup=False, soft_wrap=True),
-            )
-            async with open_url(settings) as url:
-                found = await run_chaos(made, url)
-            if not sources:
-                made.say(f"{prepared.upstream.failed} answers of the bundled server failed.")
-            return found
+        return await disturbed(settings, sources or [], config, chosen, plan, screens)
 
     found = run_async(body)
     if as_json:
@@ -88,16 +52,3 @@ def _acts(text: str) -> list[Act]:
     if unknown or not acts:
         raise Misconfigured(f"There is no fault {', '.join(unknown) or repr(text)}. There are: {', '.join(ACTS)}")
     return acts
-
-
-@contextmanager
-def _prepared(sources: list[str], config: Path | None, seed: int) -> Iterator[_Sources]:
-    """Give the arguments of the runs: the sources that are named, or bundled ones and the server they read from."""
-    upstream = Upstream(seed)
-    if sources:
-        named = ["--config", str(config)] if config is not None else []
-        yield _Sources(arguments=[*named, *sources], upstream=upstream)
-        return
-    with tempfile.TemporaryDirectory(prefix="kasparro-chaos-") as folder, serving(upstream) as address:
-        written = write_bundled(Path(folder), address)
-        yield _Sources(arguments=["--config", str(written)], upstream=upstream)

@@ -3,14 +3,11 @@
 import asyncio
 import os
 import socket
-from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from kasparro.assembly.running import run_config
-from kasparro.assembly.serving import app_on
 from kasparro.assembly.storage import open_store
 from kasparro.cli.context import ConfigOption, Consoles, consoles, need_config, run_async, settings_with_logs, with_stop
 from kasparro.cli.reporting import reporter
@@ -33,9 +30,11 @@ def serve(host: HostOption = None, port: PortOption = None) -> None:
     address = (host or settings.host, settings.port if port is None else port)
 
     async def body() -> None:
+        from kasparro.cli.listening import serve_on  # noqa: PLC0415 - a fifth of a second that only servers need
+
         with _listening(*address) as listener:
             async with open_store(settings, only_reads=True) as database:
-                await with_stop(lambda stop: _serve(database, settings, listener, stop, screens), lambda: None)
+                await with_stop(lambda stop: serve_on(database, settings, listener, stop, screens), lambda: None)
 
     run_async(body)
 
@@ -50,11 +49,13 @@ def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = 
     address = (host or settings.host, settings.port if port is None else port)
 
     async def body() -> None:
+        from kasparro.cli.listening import serve_on  # noqa: PLC0415 - as above
+
         with _listening(*address) as listener:
             async with open_store(settings) as database:
 
                 async def both(stop: asyncio.Event) -> None:
-                    serving = asyncio.create_task(_serve(database, settings, listener, stop, screens))
+                    serving = asyncio.create_task(serve_on(database, settings, listener, stop, screens))
                     await _ingest(wanted, settings, database, stop, screens)
                     await serving
 
@@ -87,23 +88,3 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-async def _serve(
-    database: Database, settings: Settings, listener: socket.socket, stop: asyncio.Event, screens: Consoles
-) -> None:
-    host, port = listener.getsockname()[:2]
-    app = app_on(database, settings, host)
-    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
-    server = uvicorn.Server(options)
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment] # signals are ours
-    shown = "localhost" if host in {"127.0.0.1", "::1", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
-    screens.out.print(f"Serving on http://{shown}:{port} (rows: /data, documentation: /docs). Ctrl-C stops.")
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    stopped.cancel()
-    with suppress(asyncio.CancelledError):
-        await stopped

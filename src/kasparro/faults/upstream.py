@@ -64,6 +64,7 @@ def serving(upstream: Upstream) -> Iterator[str]:
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             fault = upstream.throw()

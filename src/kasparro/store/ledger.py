@@ -17,7 +17,7 @@ from kasparro.model.run import Counts, Unit
 from kasparro.model.shaped import Batch
 from kasparro.store.bisecting import REFUSALS, load_exactly
 from kasparro.store.database import Database
-from kasparro.store.loading import Target, Written, load, load_new
+from kasparro.store.loading import Target, Written, load, load_new, merge
 from kasparro.store.queries import queries
 from kasparro.store.raw_pages import Kept, keep
 from kasparro.store.rejecting import refused_record, reject_columns
@@ -110,7 +110,7 @@ class PostgresLedger:
                 except GiveWay:
                     await turn.before()
                 else:
-                    turn.done()
+                    turn.done(changes=counts.updated > 0)
                     return counts
 
     async def close(self, unit: Unit) -> None:
@@ -129,6 +129,12 @@ class PostgresLedger:
         kept = await keep(connection, unit, batch, shape=self._shape, dataset=self._target.dataset.name)
         written = await self._load(connection, unit, batch, kept)
         await turn.mine(connection)
+        if turn.stale and written.unchanged + written.duplicates > 0:
+            # What was found unchanged may have been changed meanwhile by the batch before: it is looked at again.
+            if not written.staged:
+                raise GiveWay
+            target = replace(self._target, renumbered=kept.renumbered)
+            written = await merge(connection, target, unit, target.stage(), batch.shaped.count, written)
         cursor = await connection.execute(self._sql["profile"], _key(unit))
         row = await cursor.fetchone()
         if row is None:

@@ -9,7 +9,7 @@ is neither written nor locked. A value that PostgreSQL refuses takes the third w
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg import AsyncConnection, errors, sql
 
@@ -48,14 +48,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What became of the rows of a batch. `direct`: they went straight into the table."""
+    """What became of the rows of a batch. `staged`: they still stand in the staging table."""
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     duplicates: int = 0
     refused: tuple[Refused, ...] = ()
-    direct: bool = False
+    staged: bool = False
 
     def __add__(self, other: "Written") -> "Written":
         return Written(
@@ -65,6 +65,9 @@ class Written:
             duplicates=self.duplicates + other.duplicates,
             refused=(*self.refused, *other.refused),
         )
+
+
+NOTHING = Written()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ async def load_new(connection: AsyncConnection, target: Target, shaped: Shaped) 
             await copy_rows(connection, target.into, target.sent(shaped), shaped.rows)
     except errors.UniqueViolation:
         return None
-    return Written(inserted=shaped.count, direct=True)
+    return Written(inserted=shaped.count)
 
 
 async def load(connection: AsyncConnection, target: Target, unit: Unit, shaped: Shaped) -> Written:
@@ -142,15 +145,22 @@ async def load(connection: AsyncConnection, target: Target, unit: Unit, shaped: 
     async with connection.transaction():
         await connection.execute(_stage_sql(target))
         await copy_rows(connection, target.stage(), target.sent(shaped), shaped.rows)
-        return await merge(connection, target, unit, target.stage(), shaped.count)
+        return replace(await merge(connection, target, unit, target.stage(), shaped.count), staged=True)
 
 
-async def merge(connection: AsyncConnection, target: Target, unit: Unit, stage: sql.Composable, count: int) -> Written:
-    """Write what differs between so many staged rows and the table."""
+async def merge(  # noqa: PLR0913, PLR0917 - where, what, and what was done of it
+    connection: AsyncConnection,
+    target: Target,
+    unit: Unit,
+    stage: sql.Composable,
+    count: int,
+    before: Written = NOTHING,
+) -> Written:
+    """Write what differs between so many staged rows and the table. `before`: what this transaction did of it."""
     await connection.execute(_PLANNER)
     facts = {"source": unit.source, "slice": unit.slice_name, "pass_runs": list(target.pass_runs)}
     statement = _append_sql(target, stage) if target.append else _merge_sql(target, stage)
-    inserted = updated = 0
+    inserted, updated = before.inserted, before.updated
     while True:
         cursor = await connection.execute(statement, facts)
         keys, same, older, more, changed = (await cursor.fetchall())[0]

@@ -1,10 +1,10 @@
 """Batches of one slice are written side by side, but take effect in the order in which they came.
 
 A later batch copies its rows while the one before it is still being written, then waits for it to commit. The one
-before may in turn wait inside PostgreSQL for a row of the later one, when both hold the same key, or for another slice
-or run that does. PostgreSQL sees only a part of that knot, so the later one looks: if the one before waits, and somebody
+before may wait inside PostgreSQL for a row of the later one, when both hold the same key, or for another slice or run
+that does. PostgreSQL sees only a part of that knot, so the later one looks: if the one before waits, and somebody
 waits for the later one, it gives way and does its work again once the one before is done. That breaks every knot, as
-each holds a batch that waits for its turn; at worst it breaks what was none, and costs the work of a batch.
+each holds a batch that waits for its turn; at worst it breaks what was none, which costs the work of a batch.
 """
 
 import asyncio
@@ -30,19 +30,27 @@ class Turn:
     Attributes:
         over: Whether the batch was committed, as soon as that is known.
         pid: PostgreSQL's process that writes it.
+        changes: Whether it changed rows that were there before.
+        stale: Whether the batch before changed rows after this one began to look at them.
     """
 
     def __init__(self, ahead: "Turn | None") -> None:
         self._ahead = ahead
         self.over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.pid = 0
+        self.changes = False
+        self.stale = False
 
     def at_work(self, pid: int) -> None:
-        """Note which of PostgreSQL's processes writes the batch."""
+        """Note which of PostgreSQL's processes writes the batch, and that it begins now."""
         self.pid = pid
+        self.stale = False
+        if self._ahead is not None and self._ahead.over.done() and self._ahead.over.result():
+            self._ahead = None
 
-    def done(self) -> None:
+    def done(self, *, changes: bool) -> None:
         """The batch is committed."""
+        self.changes = changes
         self.over.set_result(True)
 
     def failed(self) -> None:
@@ -56,6 +64,7 @@ class Turn:
             return
         if not await asyncio.shield(self._ahead.over):
             raise Stopped("A batch was not written because the one before it was not.", follows=True)
+        self.stale = self._ahead.changes
         self._ahead = None
 
     async def mine(self, connection: AsyncConnection) -> None:

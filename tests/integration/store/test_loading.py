@@ -236,3 +236,25 @@ async def test_appended_records_are_rows_of_their_own(database: Database, databa
     orphans = "SELECT count(*) FROM data.d WHERE raw_page_id NOT IN (SELECT id FROM raw_page)"
     assert query(database_url, orphans) == [(0,)]
     assert query(database_url, "SELECT sum(rows) FROM dataset_total") == [(6,)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_what_the_batch_before_changes_meanwhile_is_looked_at_again(
+    database: Database, database_url: str, shaper: Shaper, *, known: bool
+) -> None:
+    """The second batch finds its row unchanged, or its whole page known, while the first one is about to change it."""
+    await (await desk(database, shaper)).write([{"id": 1, "title": "b"}])
+    at = await desk(database, shaper)
+    await at.ledger.resume(at.unit())
+    later = [{"id": 1, "title": "b"}] if known else [{"id": 1, "title": "b"}, {"id": 2}]
+    first, second = await at.batch([{"id": 1, "title": "a"}]), await at.batch(later)
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("SELECT FROM etl_checkpoint FOR UPDATE")
+        works = [asyncio.ensure_future(at.ledger.commit(at.unit(), batch)) for batch in (first, second)]
+        waiting = """SELECT count(*) FROM pg_stat_activity
+                     WHERE query LIKE '%pg_blocking_pids($1)%' AND pid <> pg_backend_pid()"""
+        while query(database_url, waiting) == [(0,)]:  # noqa: ASYNC110 - PostgreSQL sends no word
+            await asyncio.sleep(0.01)
+    counts = await asyncio.gather(*works)
+    assert rows(database_url)[0] == ("1", "b")
+    assert counts == [Counts(extracted=1, updated=1), Counts(extracted=len(later), updated=1, inserted=len(later) - 1)]

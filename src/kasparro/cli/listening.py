@@ -1,0 +1,33 @@
+"""The server itself. Loaded only where something is served: it takes longer to import than all the rest."""
+
+import asyncio
+import socket
+from contextlib import nullcontext, suppress
+
+import uvicorn
+
+from kasparro.assembly.serving import app_on
+from kasparro.cli.context import Consoles
+from kasparro.config import Settings
+from kasparro.store.database import Database
+
+
+async def serve_on(
+    database: Database, settings: Settings, listener: socket.socket, stop: asyncio.Event, screens: Consoles
+) -> None:
+    """Serve API and pages on an open port until told to stop."""
+    host, port = listener.getsockname()[:2]
+    app = app_on(database, settings, host)
+    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
+    server = uvicorn.Server(options)
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment] # signals are ours
+    shown = "localhost" if host in {"127.0.0.1", "::1", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
+    screens.out.print(f"Serving on http://{shown}:{port} (rows: /data, documentation: /docs). Ctrl-C stops.")
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    stopped.cancel()
+    with suppress(asyncio.CancelledError):
+        await stopped
