@@ -246,7 +246,7 @@ async def test_what_the_batch_before_changes_meanwhile_is_looked_at_again(
     await (await desk(database, shaper)).write([{"id": 1, "title": "b"}])
     at = await desk(database, shaper)
     await at.ledger.resume(at.unit())
-    later = [{"id": 1, "title": "b"}] if known else [{"id": 1, "title": "b"}, {"id": 2}]
+    later: list[Record] = [{"id": 1, "title": "b"}] if known else [{"id": 1, "title": "b"}, {"id": 2}]
     first, second = await at.batch([{"id": 1, "title": "a"}]), await at.batch(later)
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute("SELECT FROM etl_checkpoint FOR UPDATE")
