@@ -4,7 +4,8 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
-from kasparro.assembly.running import opened, shape_of
+from kasparro.assembly.jobs import shape_of
+from kasparro.assembly.running import opened
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.config import Config, Settings
 from kasparro.model.shaped import ROW_COLUMNS, Stamp

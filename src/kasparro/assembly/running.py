@@ -1,32 +1,33 @@
 """Runs declared sources: opens what they need, and closes it again."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import SecretStr
 
+from kasparro.assembly.jobs import Mode, Parts, usual
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.assembly.storage import open_store
-from kasparro.config import Config, Settings, config_hash, declare_sources, load_settings, read_environment
+from kasparro.config import Config, Settings, declare_sources, load_settings, read_environment
 from kasparro.engines.local import LocalEngine
+from kasparro.errors import KasparroError
 from kasparro.ingestion.run import Job
 from kasparro.ingestion.runner import Floor, run_jobs
 from kasparro.model.events import Emit, Event
 from kasparro.model.redact import Redactor
 from kasparro.model.run import RunResult
 from kasparro.model.source import Declared
-from kasparro.shaping.plan import Shape
 from kasparro.sources.http import HttpClient
 from kasparro.sources.tools import Kind, Opened, Tools
 from kasparro.store.database import Database
-from kasparro.store.ledger import PostgresLedger
-from kasparro.store.runs import NewRun
-from kasparro.version import __version__
+from kasparro.store.retention import apply_retention
+
+_log = structlog.get_logger("kasparro.run")
 
 
 def silent(_event: Event) -> None:
@@ -72,66 +73,49 @@ async def run_config(  # noqa: PLR0913 - each is a part that the caller may choo
     emit: Emit = silent,
     stop: asyncio.Event | None = None,
     names: Sequence[str] | None = None,
+    mode: Mode = usual,
+    wrap: Callable[[Job], Job] = lambda job: job,
 ) -> dict[str, RunResult]:
-    """Run the sources of a configuration, or those that are named, and return what became of each."""
+    """Run the sources of a configuration, or those that are named, and return what became of each.
+
+    Args:
+        config: Declares them.
+        settings: Limits of this process.
+        database: Where everything goes.
+        emit: Told what happens.
+        stop: Ends the runs after the commits in hand when set.
+        names: Only these.
+        mode: What kind of run.
+        wrap: Applied to each job before it runs.
+    """
     wanted = [one for one in config.sources if names is None or one.name in names]
     with scratch_folder() as scratch:
         async with AsyncExitStack() as stack:
             jobs = []
             for declared in wanted:
                 source = await stack.enter_async_context(opened(declared, config, settings, scratch, emit))
-                jobs.append(_job(declared, source, config, database))
+                parts = Parts(declared=declared, source=source, config=config, database=database)
+                jobs.append(wrap(mode(parts)))
             floor = Floor(
                 database=database,
                 engine=LocalEngine(limit=settings.concurrency),
                 emit=emit,
                 stop=asyncio.Event() if stop is None else stop,
             )
-            return await run_jobs(jobs, floor)
+            results = await run_jobs(jobs, floor)
+    for declared in wanted:
+        await _let_go(declared, results[declared.name], database)
+    return results
 
 
-def shape_of(declared: Declared, config: Config) -> Shape:
-    """Return what the records of a source are to become."""
-    return Shape(
-        dataset=config.datasets[declared.dataset],
-        mapping=declared.mapping,
-        primary_key=declared.primary_key or declared.kind.natural_key,
-        well_known=declared.kind.well_known,
-        timezone=declared.timezone,
-    )
-
-
-def _job(declared: Declared, source: Opened, config: Config, database: Database) -> Job:
-    dataset = config.datasets[declared.dataset]
-    redact = source.tools.redact
-    shape = shape_of(declared, config)
-    digest = hashlib.sha256(f"{shape} {__version__}".encode()).hexdigest()
-    return Job(
-        new=NewRun(
-            source=declared.name,
-            kind=declared.kind.type,
-            dataset=dataset.name,
-            origin=redact(origin_of(declared)),
-            config_hash=config_hash(declared, redact),
-            code_version=__version__,
-            primary_key=shape.primary_key,
-        ),
-        source=source,
-        dataset=dataset,
-        shape=shape,
-        ledger=PostgresLedger(database, dataset, shape=digest, append=declared.append),
-        max_rejects=declared.max_rejects,
-        most_records=source.tools.page_records,
-        most_bytes=source.tools.page_bytes,
-        redact=redact,
-        scratch=source.tools.scratch,
-    )
-
-
-def origin_of(declared: Declared) -> str:
-    """Return where a source reads from: its URL or path. May hold a secret."""
-    place = getattr(declared.kind, "url", None) or getattr(declared.kind, "path", None) or ""
-    return place if isinstance(place, str) else ", ".join(place)
+async def _let_go(declared: Declared, result: RunResult, database: Database) -> None:
+    """Delete raw pages that the source no longer wants to keep. The rows are in: what fails here is tried next time."""
+    if declared.raw_retention is None or result.status != "success":
+        return
+    try:
+        await apply_retention(database, declared.name, declared.raw_retention)
+    except KasparroError as error:
+        _log.warning("raw pages are kept longer than raw_retention says", source=declared.name, reason=str(error))
 
 
 async def run_declared(

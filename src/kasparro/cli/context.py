@@ -1,7 +1,10 @@
 """What every command needs first: settings, configuration, consoles, and a loop that stops politely."""
 
 import asyncio
+import os
+import pwd
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +15,12 @@ import typer
 from rich.console import Console
 
 from kasparro.assembly.recognising import looks_like_target, recognise
+from kasparro.assembly.storage import open_store
 from kasparro.config import Config, Settings, declare_sources, load_config, load_settings, read_environment
 from kasparro.errors import Misconfigured
 from kasparro.model.redact import Redactor
 from kasparro.observe.logs import configure_logs
+from kasparro.store.database import Database
 
 Result = TypeVar("Result")
 
@@ -28,6 +33,10 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", help="Configuration file. [default: ./kasparro.yaml]", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+SourceArgument = Annotated[str | None, typer.Argument(help="Name of a source. [default: all]")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many to show.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. In a pipe nothing is asked anyway.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +120,35 @@ async def chosen(targets: Sequence[str], path: Path | None, settings: Settings) 
 def _absolute(kind: Any) -> Any:  # noqa: ANN401 - any kind of source
     path = getattr(kind, "path", None)
     return replace(kind, path=str(Path.cwd() / path)) if isinstance(path, str) else kind
+
+
+def asked(question: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Open the database, put a question to it, and return the answer."""
+    settings = settings_with_logs()
+
+    async def body() -> Result:
+        async with open_store(settings) as database:
+            return await question(database)
+
+    return run_async(body)
+
+
+def confirmed(screens: Consoles, *, dry_run: bool, yes: bool) -> bool:
+    """Tell whether to go ahead: on a terminal the user is asked, unless that was answered beforehand."""
+    if dry_run:
+        return False
+    if yes or not (sys.stdin.isatty() and screens.out.is_terminal):
+        return True
+    return typer.confirm("Go ahead?")
+
+
+def who_asks() -> str:
+    """Return who gave the command: user and host."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run as a number that nobody has named
+        user = str(os.geteuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def run_async(body: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kasparro.cli import chaos, database, look, project, run, server
+from kasparro.cli import again, chaos, checkpoints, database, look, project, rejects, run, server
 from kasparro.cli.context import consoles
 from kasparro.cli.exits import FAILED, exit_of_error
 from kasparro.errors import KasparroError
@@ -28,8 +28,11 @@ app.command()(server.serve)
 app.command()(server.up)
 app.command()(look.sources)
 app.add_typer(look.runs_app, name="runs")
-app.add_typer(look.checkpoint_app, name="checkpoint")
-app.add_typer(look.rejects_app, name="rejects")
+app.add_typer(checkpoints.checkpoint_app, name="checkpoint")
+app.add_typer(rejects.rejects_app, name="rejects")
+app.command()(again.replay)
+app.command()(again.backfill)
+app.command()(again.prune)
 app.command()(chaos.chaos)
 app.command()(database.migrate)
 app.command(context_settings={"ignore_unknown_options": True})(database.psql)

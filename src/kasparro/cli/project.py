@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from kasparro.assembly.running import origin_of
+from kasparro.assembly.jobs import origin_of
 from kasparro.cli.context import DEFAULT_CONFIG, ConfigOption, consoles, need_config, settings_with_logs
 from kasparro.config.json_schema import schema_text
 from kasparro.errors import Conflict

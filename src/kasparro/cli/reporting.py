@@ -86,6 +86,9 @@ class _Bars:
                 self._seen[event.source] = (task, _Seen(slices=event.slices))
                 if event.resumed:
                     self._progress.console.print(f"{event.source}: going on from the last checkpoint", highlight=False)
+                if event.note is not None:
+                    line = f"{event.source}: {event.note}"
+                    self._progress.console.print(line, style="yellow", highlight=False, markup=False)
             case PageCommitted():
                 task, seen = self._seen[event.source]
                 seen.take(event)
@@ -125,6 +128,8 @@ class _Lines:
                 self._seen[event.source] = _Seen(slices=event.slices)
                 how = "going on from the last checkpoint" if event.resumed else "started"
                 self._say(f"{event.source}: run {event.run_id} {how}")
+                if event.note is not None:
+                    self._say(f"{event.source}: {event.note}")
             case PageCommitted():
                 seen = self._seen[event.source]
                 seen.take(event)

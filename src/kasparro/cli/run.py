@@ -3,14 +3,17 @@
 import asyncio
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from kasparro.assembly.jobs import Mode, refreshed, usual
 from kasparro.assembly.previewing import preview_source
 from kasparro.assembly.running import run_config
 from kasparro.assembly.storage import open_store
@@ -28,34 +31,59 @@ from kasparro.cli.exits import exit_of_results
 from kasparro.cli.reporting import reporter
 from kasparro.cli.tables import print_json, show_each
 from kasparro.cli.words import count_in_words
-from kasparro.config import Settings
+from kasparro.config import Settings, load_settings
+from kasparro.errors import Misconfigured
 from kasparro.model.run import RunResult
 
 Targets = Annotated[list[str] | None, typer.Argument(help="Names of sources, files or URLs. [default: all sources]")]
 
 
-def run(targets: Targets = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
+RefreshOption = Annotated[
+    bool, typer.Option("--full-refresh", help="Read everything anew; rows that are no longer met are removed.")
+]
+AcceptOption = Annotated[
+    bool, typer.Option("--accept-deletions", help="However many rows go: max_deletions does not count this time.")
+]
+
+
+def run(
+    targets: Targets = None,
+    config: ConfigOption = None,
+    full_refresh: RefreshOption = False,  # noqa: FBT002
+    accept: AcceptOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
     """Ingest sources: all that are declared, some of them by name, or any CSV file, JSON API or feed."""
     screens = consoles()
+    if accept and not full_refresh:
+        raise Misconfigured("--accept-deletions goes with --full-refresh.")
+    mode = partial(refreshed, accept=accept) if full_refresh else usual
+    results = carried_out(screens, targets or [], config, mode, as_json=as_json)
+    summarise(screens, results, as_json=as_json)
+    if not as_json:
+        _say_where(screens, results, load_settings())
+    raise typer.Exit(exit_of_results(results.values()))
+
+
+def carried_out(
+    screens: Consoles, targets: Sequence[str], config: Path | None, mode: Mode, *, as_json: bool
+) -> Mapping[str, RunResult]:
+    """Run the sources asked for in a mode, telling how it goes; return what became of each."""
     settings = settings_with_logs()
 
     async def body() -> Mapping[str, RunResult]:
-        wanted = await chosen(targets or [], config, settings)
+        wanted = await chosen(targets, config, settings)
         settings_with_logs(wanted)
         _say_notes(screens, wanted.notes)
         async with open_store(settings) as database:
 
             async def runs(stop: asyncio.Event) -> Mapping[str, RunResult]:
                 with reporter(as_json=as_json, errors=screens.errors) as emit:
-                    return await run_config(wanted, settings, database=database, emit=emit, stop=stop)
+                    return await run_config(wanted, settings, database=database, emit=emit, stop=stop, mode=mode)
 
             return await with_stop(runs, lambda: _say_stop(screens))
 
-    results = run_async(body)
-    summarise(screens, results, as_json=as_json)
-    if not as_json:
-        _say_where(screens, results, settings)
-    raise typer.Exit(exit_of_results(results.values()))
+    return run_async(body)
 
 
 def _say_stop(screens: Consoles) -> None:
@@ -79,7 +107,9 @@ def summarise(screens: Consoles, results: Mapping[str, RunResult], *, as_json: b
     if as_json:
         print_json({"event": "Finished", "results": [asdict(result) for result in results.values()]})
         return
-    names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected")
+    names = ["extracted", "inserted", "updated", "unchanged", "duplicates", "rejected"]
+    if any(result.counts.deleted for result in results.values()):
+        names.append("deleted")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("source")
     table.add_column("status")

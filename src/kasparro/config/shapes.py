@@ -36,7 +36,7 @@ TYPE_SYNONYMS: Mapping[str, str] = MappingProxyType(
 LATER_KINDS = ("file", "database", "push", "singer")
 """Kinds of sources that have a name already, and no class yet."""
 
-LATER_KEYS = ("sync_mode", "schema_contract", "lookback", "backfill")
+LATER_KEYS = ("schema_contract", "lookback", "backfill")
 """Keys of a source that have a meaning already, and no effect yet."""
 
 
@@ -120,12 +120,43 @@ class SourceShape:
         str, Field(description="Zone of timestamps that name none, such as Europe/Berlin.", examples=["Europe/Berlin"])
     ] = "UTC"
     write_disposition: Annotated[
-        Literal["merge", "append"],
+        Literal["merge", "append", "replace"],
         Field(
             description="`merge`: a record updates the row with its key. `append`: every record that is read becomes a "
-            "row of its own, whatever its key."
+            "row of its own, whatever its key. `replace`: each run reads everything, and the rows are exactly what it "
+            "read; they take effect all at once."
         ),
     ] = "merge"
+    sync_mode: Annotated[
+        Literal["incremental", "full_refresh"],
+        Field(
+            description="`incremental`: a run reads what is new. `full_refresh`: every run reads everything, and rows "
+            "that the source no longer has are removed, see `deletions`."
+        ),
+    ] = "incremental"
+    deletions: Annotated[
+        Literal["soft", "hard", "ignore"],
+        Field(
+            description="What becomes of rows that a full refresh or `replace` does not meet again. `soft`: they move "
+            "to the table `deleted_record`. `hard`: they are deleted. `ignore`: they stay."
+        ),
+    ] = "soft"
+    max_deletions: Annotated[
+        int | str,
+        Field(
+            description="A full refresh, replay or `replace` that would shrink the rows of the source by more than "
+            "this is refused, and nothing is changed: a number of rows, or a share such as 20%.",
+            examples=["20%", 1000],
+        ),
+    ] = "50%"
+    raw_retention: Annotated[
+        str | None,
+        Field(
+            description="How long raw pages are kept after they were last read: 12h, 30d, 8w. Unset: for ever. Rows "
+            "stay; what is no longer kept cannot be replayed.",
+            examples=["30d"],
+        ),
+    ] = None
     max_rejects: Annotated[
         int | str | None,
         Field(

@@ -1,9 +1,9 @@
 """Declared sources: the common keys and those of the kind, from one flat mapping to values of the model."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kasparro.config.checking import check
 from kasparro.config.engine_words import timezone_names
@@ -13,7 +13,9 @@ from kasparro.config.shape_schema import keys_of, schema_of
 from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, SourceShape
 from kasparro.config.suggestions import did_you_mean, not_one_of, shown
 from kasparro.model.dataset import Dataset
+from kasparro.model.duration import read_duration
 from kasparro.model.limit import Limit
+from kasparro.model.removal import HALF, Removal
 from kasparro.model.source import Declared
 
 COMMON_KEYS = tuple(field.name for field in fields(SourceShape))
@@ -77,13 +79,31 @@ def declare_source(name: str, data: Mapping[str, Any], known: Known, mistakes: M
         mapping=mapping,
         timezone=shape.timezone,
         append=shape.write_disposition == "append",
-        max_rejects=_limit(shape.max_rejects, (*place, "max_rejects"), mistakes),
+        replace=shape.write_disposition == "replace",
+        full_refresh=shape.sync_mode == "full_refresh" or shape.write_disposition == "replace",
+        removal=_removal(shape, place, mistakes),
+        max_rejects=_read(Limit.read, shape.max_rejects, (*place, "max_rejects"), mistakes),
+        raw_retention=_read(read_duration, shape.raw_retention, (*place, "raw_retention"), mistakes),
     )
 
 
-def _limit(given: int | str | None, place: Place, mistakes: Mistakes) -> Limit | None:
+def _removal(shape: SourceShape, place: Place, mistakes: Mistakes) -> Removal:
+    if shape.write_disposition == "append" and shape.sync_mode == "full_refresh":
+        mistakes.add(
+            (*place, "sync_mode"), "full_refresh does not go with write_disposition append, which adds to rows"
+        )
+    if shape.write_disposition == "replace" and shape.deletions == "ignore":
+        mistakes.add((*place, "deletions"), "ignore does not go with write_disposition replace; use soft or hard")
+    limit = _read(Limit.read, shape.max_deletions, (*place, "max_deletions"), mistakes)
+    return Removal(deletions=shape.deletions, limit=HALF if limit is None else limit)
+
+
+Meant = TypeVar("Meant")
+
+
+def _read(read: Callable[[Any], Meant], given: object | None, place: Place, mistakes: Mistakes) -> Meant | None:
     try:
-        return None if given is None else Limit.read(given)
+        return None if given is None else read(given)
     except ValueError as error:
         mistakes.add(place, str(error))
     return None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 
 _LONGEST_SHOWN = 60
-_MOST_LISTED = 16
+_MOST_LISTED = 24
 
 
 def shown(value: object) -> str:

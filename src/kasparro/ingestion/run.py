@@ -4,7 +4,8 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kasparro.model.dataset import Dataset
 from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunStarted
 from kasparro.model.ledger import Ledger
 from kasparro.model.limit import Limit
+from kasparro.model.page import Bookmark
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, RunStatus, Unit
 from kasparro.model.source import Slice, Source
@@ -49,6 +51,9 @@ class Job:
         most_records: Small pages are committed together up to so many records,
         most_bytes: and so many bytes.
         max_rejects: A run with more is stopped.
+        known: Gives where each slice stands whose records have all taken effect; a run that would read everything anew
+            looks first whether there is anything new at all.
+        prepare: Called before the first slice is read.
         settle: Called with the run's number when every slice was read to its end; what it raises fails the run.
     """
 
@@ -64,6 +69,8 @@ class Job:
     most_records: int = 50_000
     most_bytes: int = 2 * 1024 * 1024
     max_rejects: Limit | None = None
+    known: Callable[[], Awaitable[Mapping[str, Bookmark]]] | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
     settle: Callable[[int], Awaitable[None]] | None = None
 
 
@@ -119,7 +126,15 @@ async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
 async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: asyncio.Event) -> None:
     await ensure(database, job.dataset)
     parts = await job.source.slices()
-    emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed))
+    emit(
+        RunStarted(
+            source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed, note=begun.note
+        )
+    )
+    if job.known is not None and not begun.resumed and await _unchanged(job, parts, await job.known()):
+        return
+    if job.prepare is not None:
+        await job.prepare()
     free = asyncio.Semaphore(job.parallel)
     limit = RejectLimit(job.new.source, job.max_rejects)
 
@@ -136,6 +151,17 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
     limit.end()
     if job.settle is not None:
         await job.settle(begun.run_id)
+
+
+async def _unchanged(job: Job, parts: Sequence[Slice], known: Mapping[str, Bookmark]) -> bool:
+    """Tell whether the source has the same slices as before, and nothing new in any of them."""
+    if {part.name for part in parts} != set(known):
+        return False
+    for part in parts:
+        async with aclosing(job.source.read(part, known[part.name])) as pages:  # type: ignore[type-var] # a generator
+            async for _page in pages:
+                return False
+    return True
 
 
 async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:

@@ -58,6 +58,8 @@ async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: H
         return batch, await ledger.commit(unit, batch)
 
     bookmark = await ledger.resume(unit)
+    if bookmark is None:
+        return
     pages = until(hands.stop, source.read(part, bookmark))
     async with (
         gathered(pages, room=_room(hands), size=_size(hands), linger=_LINGER) as lists,

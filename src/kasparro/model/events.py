@@ -8,12 +8,16 @@ from kasparro.model.run import Counts, RunResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run has its lease. `resumed` is true when an earlier run was interrupted or stopped before its end."""
+    """A run has its lease. `resumed` is true when an earlier run was interrupted or stopped before its end.
+
+    `note` is something that the operator should know.
+    """
 
     source: str
     run_id: int
     slices: int
     resumed: bool
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

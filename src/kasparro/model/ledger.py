@@ -11,8 +11,11 @@ from kasparro.model.shaped import Batch
 class Ledger(Protocol):
     """Keeps pages, rows and checkpoints."""
 
-    async def resume(self, unit: Unit) -> Bookmark:
-        """Take the lease of the slice and return where it stands. Raises Stopped when a later run has it."""
+    async def resume(self, unit: Unit) -> Bookmark | None:
+        """Take the lease of the slice and return where it stands; None when this pass has read it to its end.
+
+        Raises Stopped when a later run has the slice.
+        """
         ...
 
     async def number(self, pages: Sequence[Page]) -> tuple[int, ...]:

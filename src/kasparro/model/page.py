@@ -46,6 +46,7 @@ class CsvRecords:
         starts: Offset of each record in `content`, and the end of the last one: `len(records) + 1` numbers.
         lines: First physical line of each record, counted from 1 in the file.
         null_values: Unquoted cells with one of these texts are null. A quoted empty cell is an empty text.
+        indexes: Where they stand in the stored page, when they are only some of its records.
     """
 
     columns: tuple[str, ...]
@@ -57,6 +58,7 @@ class CsvRecords:
     lines: Sequence[int]
     origin: str
     null_values: tuple[str, ...] = ("",)
+    indexes: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -80,12 +82,14 @@ class JsonRecords:
         steps: Where the list of records stands in the stored content; empty when the content is the list itself. If
             what stands there is not a list, it is the one record.
         first: Index of the first of them, for `place`.
+        indexes: Where they stand in the stored page, when they are only some of its records.
     """
 
     texts: Sequence[bytes]
     steps: tuple[str | int, ...] = ()
     origin: str
     first: int = 0
+    indexes: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -96,7 +100,29 @@ class JsonRecords:
 
     def place(self, index: int) -> str:
         """Return where the record stands: address and index."""
-        return f"{self.origin}#{self.first + index}"
+        return f"{self.origin}#{self.first + (index if self.indexes is None else self.indexes[index])}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """A page as `raw_page` keeps it.
+
+    Attributes:
+        number: Its number there.
+        kind: Of the source that it came from.
+        layout: How the content is cut into records, and where they came from: as `store.raw_pages` wrote it.
+        place: Resumes after it, among the stored pages of its source.
+        wanted: Positions of the records that are asked for; None is all of them.
+    """
+
+    number: int
+    kind: str
+    origin: str
+    content_type: str
+    layout: Mapping[str, Any]
+    content: bytes
+    place: Bookmark
+    wanted: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

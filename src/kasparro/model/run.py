@@ -18,7 +18,7 @@ RunStatus = Literal["running", "success", "partial", "failed", "stopped", "inter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Records of a run. `extracted` is always the sum of the other five."""
+    """Records of a run: `extracted` is always the sum of the five after it. `deleted`: rows that were not met again."""
 
     extracted: int = 0
     inserted: int = 0
@@ -26,6 +26,7 @@ class Counts:
     unchanged: int = 0
     duplicates: int = 0
     rejected: int = 0
+    deleted: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         mine, theirs = asdict(self), asdict(other)

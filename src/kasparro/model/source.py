@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from kasparro.model.limit import Limit
 from kasparro.model.mapping import Mapping as FieldMapping
 from kasparro.model.page import Bookmark, Page
+from kasparro.model.removal import Removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,11 @@ class Declared:
         mapping: How raw fields become the dataset's fields; None takes the well-known names.
         timezone: Zone of timestamps that name none.
         append: Every record becomes a row of its own.
+        replace: The rows are exactly those of the last run.
+        full_refresh: Every run reads everything; rows that are not met again are removed.
+        removal: How, and how many at most.
         max_rejects: A run with more rejects is stopped.
+        raw_retention: How long a raw page is kept after it was last read; None is for ever.
     """
 
     name: str
@@ -56,4 +62,8 @@ class Declared:
     mapping: FieldMapping | None = None
     timezone: str = "UTC"
     append: bool = False
+    replace: bool = False
+    full_refresh: bool = False
+    removal: Removal = Removal()  # noqa: RUF009 - frozen
     max_rejects: Limit | None = None
+    raw_retention: timedelta | None = None

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import orjson
 from duckdb.func import SPECIAL
 
@@ -88,7 +89,7 @@ class Shaper:
 
     def _plainly(self, page: Page, stamp: Stamp, page_id: int) -> Shaped | None:
         records = page.records
-        if not isinstance(records, CsvRecords):
+        if not isinstance(records, CsvRecords) or records.indexes is not None:
             return None
         if records.columns not in self._plain:
             self._plain[records.columns] = plain_plan(self._shape, records.columns)
@@ -223,11 +224,11 @@ class _Desk:
         values = ", ".join(f"v{n}" for n in range(len(plan.columns)))
         page, number = str(numbers[0]), "i"
         table = "page"
-        if len(pages) > 1:
+        if len(pages) > 1 or pages[0].records.indexes is not None:
             sizes = [len(one.records) for one in pages]
             marks = {
                 "p": np.repeat(np.array(numbers, dtype=np.int64), sizes),
-                "n": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
+                "n": np.concatenate([_places_in_page(one.records) for one in pages]),
             }
             self._duck.register("marks", marks)
             page, number, table = "p", "n", "page POSITIONAL JOIN marks"
@@ -256,8 +257,21 @@ class _Desk:
 def _reject(records: Records, plan: Plan, index: int, bad: int, said: str | None) -> Reject:
     path, code, reason = plan.reject(bad)
     return Reject(
-        place=records.place(index), path=path, code=code, reason=reason, value=said, raw=records.raw(index), index=index
+        place=records.place(index),
+        path=path,
+        code=code,
+        reason=reason,
+        value=said,
+        raw=records.raw(index),
+        index=index if records.indexes is None else records.indexes[index],
     )
+
+
+def _places_in_page(records: Records) -> npt.NDArray[np.int32]:
+    """Return where each record stands in its stored page."""
+    if records.indexes is not None:
+        return np.array(records.indexes, dtype=np.int32)
+    return np.arange(len(records), dtype=np.int32)
 
 
 def _strict_json(text: str | None) -> str | None:

@@ -81,6 +81,12 @@ class Api:
     ] = None
     cursor_in: Annotated[Literal["query", "body"], Field(description="Where `cursor_param` is set.")] = "query"
     cursor_start: Annotated[Simple | None, Field(description="Mark of the very first run.")] = None
+    cursor_end: Annotated[
+        Simple | None, Field(description="Records whose cursor value is higher are left out. Unset: none.")
+    ] = None
+    cursor_end_param: Annotated[
+        str | None, Field(description="Parameter that takes `cursor_end`, set where `cursor_in` says.")
+    ] = None
     cursor_format: Annotated[
         str | None,
         Field(
@@ -102,6 +108,11 @@ class Api:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def complete(self) -> bool:
+        """Whether a read from the beginning brings all that there is: not where it is to begin or end somewhere."""
+        return self.cursor_start is None and self.cursor_end is None
 
     async def slices(self, tools: Tools) -> Sequence[Slice]:  # noqa: ARG002 - what every kind offers
         """Return the one slice: pages follow each other."""
@@ -177,6 +188,8 @@ def _rules(api: Api, tools: Tools) -> Rules:
             param=api.cursor_param,
             place=api.cursor_in,
             start=api.cursor_start,
+            end=api.cursor_end,
+            end_param=api.cursor_end_param,
             form=api.cursor_format,
             lookback=api.lookback,
         ),
@@ -200,8 +213,10 @@ def _check(api: Api) -> None:
         raise ValueError("a body (`json` or `form`) needs `method: POST`")
     if api.json is not None and api.form is not None:
         raise ValueError("a body is either `json` or `form`")
-    if api.cursor_param is not None and api.cursor_field is None:
-        raise ValueError("`cursor_param` needs `cursor_field`, which says what the mark is")
+    if api.cursor_field is None:
+        for name in ("cursor_param", "cursor_end", "cursor_end_param"):
+            if getattr(api, name) is not None:
+                raise ValueError(f"`{name}` needs `cursor_field`, which says what the mark is")
     in_body = isinstance(api.pagination, Offset | PageNumber | Cursor) and api.pagination.place == "body"
     if api.method == "GET" and (in_body or api.cursor_in == "body"):
         raise ValueError("`in: body` needs `method: POST`")

@@ -22,6 +22,8 @@ class Since:
     start: Scalar | None
     form: str | None
     lookback: float
+    end: Scalar | None = None
+    end_param: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,9 @@ def request_at(rules: Rules, walk: Walk) -> Request:
     mark = lower_bound(rules, walk)
     if rules.since.param is not None and mark is not None:
         marks[rules.since.param] = sent(mark, rules.since.form)
+    end = upper_bound(rules)
+    if rules.since.end_param is not None and end is not None:
+        marks[rules.since.end_param] = sent(end, rules.since.form)
     marks_in_body = rules.since.place == "body"
     varying = Varying(
         in_query={**({} if in_body else paged), **({} if marks_in_body else marks)},
@@ -79,7 +84,7 @@ def conditional(rules: Rules, walk: Walk) -> Request:
 
 def identity(rules: Rules, request: Request) -> str:
     """Return what a validator belongs to, hashed: the request without secrets, and how its answer is read."""
-    read = (str(rules.records), str(rules.cursor), rules.since.lookback, str(rules.paging))
+    read = (str(rules.records), str(rules.cursor), rules.since.lookback, rules.since.end, str(rules.paging))
     body = (request.json, None if request.form is None else dict(request.form))
     return fingerprint(rules.redact(request.url), dict(request.params), rules.redact(str(body)), *read)
 
@@ -91,14 +96,20 @@ def lower_bound(rules: Rules, walk: Walk) -> Key | None:
     return moved_back(walk.mark, rules.since.lookback, rules.since.form)
 
 
+def upper_bound(rules: Rules) -> Key | None:
+    """Return the cursor value up to which records are wanted; None when all are."""
+    return None if rules.since.end is None else key(rules.since.end, rules.since.form)
+
+
 def wanted_records(rules: Rules, walk: Walk) -> Callable[[object], bool] | None:
-    """Return what tells new records from old ones, where the API is not asked to; None when all are wanted."""
-    cursor, form, bound = rules.cursor, rules.since.form, lower_bound(rules, walk)
-    if cursor is None or rules.since.param is not None or bound is None:
+    """Return what tells wanted records from others, where the API is not asked to; None when all are wanted."""
+    cursor, form, end = rules.cursor, rules.since.form, upper_bound(rules)
+    bound = lower_bound(rules, walk) if rules.since.param is None else None
+    if cursor is None or (bound is None and end is None):
         return None
 
     def wanted(record: object) -> bool:
         one = key(find(record, cursor), form)
-        return one is None or not bound.after(one)
+        return one is None or not ((bound is not None and bound.after(one)) or (end is not None and one.after(end)))
 
     return wanted

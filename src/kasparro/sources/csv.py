@@ -24,7 +24,7 @@ from kasparro.sources.csv_bookmark import Place, Version, digest, understood, wr
 from kasparro.sources.csv_dialect import Options
 from kasparro.sources.csv_header import unique
 from kasparro.sources.csv_open import Opened, Target, open_csv
-from kasparro.sources.csv_page import Part
+from kasparro.sources.csv_page import Part, nothing
 from kasparro.sources.csv_ranges import step
 from kasparro.sources.files import Compression, find, reading, scratch_file
 from kasparro.sources.http import HttpOptions
@@ -41,6 +41,7 @@ class Csv:
     """Records of CSV files."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    complete: ClassVar[bool] = True
     natural_key: ClassVar[tuple[str, ...]] = ()
     well_known: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "title": ("title", "name", "headline", "label"),
@@ -117,7 +118,7 @@ class Csv:
                 return
             opened = await asyncio.to_thread(open_csv, fetched.target, known, trusted=fetched.trusted)
             held.enter_context(opened.held)
-            async for page in _pages(opened, fetched.version, stated):
+            async for page in _pages(opened, fetched.version, stated, known):
                 yield page
 
 
@@ -172,9 +173,16 @@ def _target(csv: Csv, path: Path, origin: str, tools: Tools) -> Target:
     )
 
 
-async def _pages(opened: Opened, version: Version, stated: str) -> AsyncIterator[Page]:
-    """Yield the pages from the spot to the end of the file as it was opened."""
+async def _pages(opened: Opened, version: Version, stated: str, known: Place | None) -> AsyncIterator[Page]:
+    """Yield the pages from the spot to the end of the file as it was opened.
+
+    A file that was rewritten and has no record now gives an empty page: so the bookmark says which version was read,
+    and whoever asks whether anything has changed is told.
+    """
     here, spot = opened.spot, opened.spot
+    if spot.offset >= opened.reading.size and known is not None and known.spot != spot:
+        place = Place(spot=spot, version=version, complete=True, stated=stated, recognised=opened.recognised)
+        yield _page(opened, nothing(opened.reading.layout), place, bytes_read=0)
     while spot.offset < opened.reading.size:
         found = await asyncio.to_thread(step, opened.reading, spot)
         for number, (part, after) in enumerate(found.pages, start=1):

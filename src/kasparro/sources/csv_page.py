@@ -43,17 +43,33 @@ def parts(data: bytes, found: Screened, layout: Layout, *, line: int, most: int)
     return [_part(data, found, layout, slice(at, min(at + most, len(found))), line) for at in starts]
 
 
+def nothing(layout: Layout) -> Part:
+    """Return a page without records."""
+    records = CsvRecords(
+        columns=layout.columns,
+        delimiter=layout.dialect.delimiter,
+        quote=layout.dialect.quote,
+        text=b"",
+        content=b"",
+        starts=(0,),
+        lines=(),
+        origin=layout.origin,
+        null_values=layout.null_values,
+    )
+    return Part(records=records, rejects=(), end=0, lines=0)
+
+
 def _part(data: bytes, found: Screened, layout: Layout, at: slice, line: int) -> Part:
     sound = np.flatnonzero(found.faults[at] == Fault.SOUND) + at.start
     starts, ends = found.starts[sound], found.ends[sound]
-    content = _gathered(data, starts, ends)
+    content = gathered(data, starts, ends)
     bounds = np.zeros(len(sound) + 1, dtype=np.int64)
     np.cumsum(ends - starts, out=bounds[1:])
     records = CsvRecords(
         columns=layout.columns,
         delimiter=layout.dialect.delimiter,
         quote=layout.dialect.quote,
-        text=_parsed_text(content, bounds),
+        text=parsed_text(content, bounds),
         content=content,
         starts=bounds.data,
         lines=(found.lines[sound] + line).data,
@@ -71,7 +87,7 @@ def _part(data: bytes, found: Screened, layout: Layout, at: slice, line: int) ->
     )
 
 
-def _gathered(data: bytes, starts: Positions, ends: Positions) -> bytes:
+def gathered(data: bytes, starts: Positions, ends: Positions) -> bytes:
     """Return the pieces one after the other."""
     if len(starts) == 0:
         return b""
@@ -84,7 +100,7 @@ def _gathered(data: bytes, starts: Positions, ends: Positions) -> bytes:
     return np.frombuffer(data, dtype=np.uint8)[kept].tobytes()
 
 
-def _parsed_text(content: bytes, bounds: Positions) -> bytes:
+def parsed_text(content: bytes, bounds: Positions) -> bytes:
     """Return the records with each line end as one `\\n`; the very same bytes where nothing has to change.
 
     A byte order mark at the start is text here, but would be skipped by the parser: it gets a second one to skip.

@@ -40,6 +40,7 @@ class Rss:
     """Entries of one RSS or Atom feed."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    complete: ClassVar[bool] = False
     natural_key: ClassVar[tuple[str, ...]] = ("id",)
     well_known: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "title": ("title",),

@@ -81,9 +81,17 @@ class Tools:
 
 
 class Kind(Protocol):
-    """What every class of configuration (`Csv`, `Api`, `Rss`) is."""
+    """What every class of configuration (`Csv`, `Api`, `Rss`) is.
+
+    `complete`: a read from the beginning brings all that the source has; what it does not bring is gone.
+    """
 
     type: str
+
+    @property
+    def complete(self) -> bool:
+        """See above."""
+        ...
 
     async def slices(self, tools: Tools) -> Sequence[Slice]:
         """Return the parts to read."""

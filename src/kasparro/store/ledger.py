@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from kasparro.store.database import Database
 from kasparro.store.loading import Target, Written, load, load_new, merge
 from kasparro.store.queries import queries
 from kasparro.store.raw_pages import Kept, keep
-from kasparro.store.rejecting import refused_record, reject_columns
+from kasparro.store.rejecting import records_of, refused_record, reject_columns
 from kasparro.store.turns import GiveWay, Turn, Turns
 
 _SHARDS = 8
@@ -46,16 +46,31 @@ class PostgresLedger:
         database: Where everything is kept.
         dataset: Where the rows go.
         shape: Tells this mapping from others: a page that was merged under another one is merged again.
-        table: Qualified name of a table beside the dataset's own, with the same columns; totals are left alone then.
+        table: Qualified name of a table beside the dataset's own, with the same columns, where rows wait until all are
+            there (`refresh`): until then they count as nothing but read.
         append: Each record becomes a row of its own.
+        again: The pages are stored ones, and come in the order in which they count.
+        rejects_of: Only rejects are tried again, by whom: they give way to rows of later pages.
     """
 
-    def __init__(
-        self, database: Database, dataset: Dataset, *, shape: str = "", table: str | None = None, append: bool = False
+    def __init__(  # noqa: PLR0913 - what a run may be
+        self,
+        database: Database,
+        dataset: Dataset,
+        *,
+        shape: str = "",
+        table: str | None = None,
+        append: bool = False,
+        again: bool = False,
+        rejects_of: str | None = None,
     ) -> None:
         self._database = database
         self._counted = table is None
-        self._target = Target(dataset=dataset, table=table or dataset.table, append=append)
+        self._again = again
+        self._rejects_of = rejects_of
+        self._target = Target(
+            dataset=dataset, table=table or dataset.table, append=append, yields=rejects_of is not None
+        )
         self._shape = shape
         self._sql = queries("ledger")
         self._numbers: list[int] = []
@@ -63,8 +78,8 @@ class PostgresLedger:
         self._turns = Turns()
         self._ways: dict[tuple[str, str], _Way] = {}
 
-    async def resume(self, unit: Unit) -> Bookmark:
-        """Take the lease of the slice and return where it stands.
+    async def resume(self, unit: Unit) -> Bookmark | None:
+        """Take the lease of the slice and return where it stands; None when a refresh has read it to its end.
 
         Raises:
             Stopped: a later run has it.
@@ -76,9 +91,9 @@ class PostgresLedger:
                 raise _lost(unit)
             cursor = await connection.execute(self._sql["pass"], _key(unit))
             runs = (await cursor.fetchall())[0][0] or [unit.run_id]
-        self._target = replace(self._target, pass_runs=runs)
-        bookmark: Bookmark = row[0]
-        return bookmark
+        self._target = replace(self._target, pass_runs=() if self._again else runs)
+        bookmark, finished = row
+        return None if finished else bookmark
 
     async def number(self, pages: Sequence[Page]) -> tuple[int, ...]:
         """Return the number of each page: an unused one, unless it is stored already."""
@@ -126,7 +141,8 @@ class PostgresLedger:
 
     async def _write(self, connection: AsyncConnection, unit: Unit, batch: Batch, turn: Turn) -> Counts:
         turn.at_work(connection.info.backend_pid)
-        kept = await keep(connection, unit, batch, shape=self._shape, dataset=self._target.dataset.name)
+        shape = self._shape if self._counted else None
+        kept = await keep(connection, unit, batch, shape=shape, dataset=self._target.dataset.name)
         written = await self._load(connection, unit, batch, kept)
         await turn.mine(connection)
         if turn.stale and written.unchanged + written.duplicates > 0:
@@ -146,9 +162,12 @@ class PostgresLedger:
         ]
         if rejects:
             await connection.execute(self._sql["rejects"], {**_key(unit), **reject_columns(rejects, batch, kept)})
+        if self._rejects_of is not None:
+            facts = {**_key(unit), **records_of(batch), "who": self._rejects_of}
+            await connection.execute(self._sql["replayed"], facts)
         counts = _counts(written, batch, len(rejects))
         await self._advance(connection, unit, batch, counts, Profile.from_json(row[0]) | batch.shaped.profile)
-        if kept.known and not written.updated and not written.duplicates and not written.refused:
+        if kept.known and self._counted and not (written.updated or written.duplicates or written.refused):
             await kept.confirm(connection, unit, shape=self._shape, dataset=self._target.dataset.name)
         return counts
 
@@ -180,6 +199,7 @@ class PostgresLedger:
         self, connection: AsyncConnection, unit: Unit, batch: Batch, counts: Counts, profile: Profile
     ) -> None:
         """Move the checkpoint, the totals and the run's own row, which comes last: slices of one run meet there."""
+        told = counts if self._counted else _waiting(counts)
         facts = {
             **_key(unit),
             "bookmark": orjson.dumps(dict(batch.pages[-1].bookmark)).decode(),
@@ -188,14 +208,10 @@ class PostgresLedger:
             "shard": int.from_bytes(hashlib.sha256(unit.slice_name.encode()).digest()[:2]) % _SHARDS,
             "pages": len(batch.pages),
             "bytes": sum(page.bytes_read for page in batch.pages),
-            "changes": counts.inserted + counts.updated,
+            "changes": told.inserted + told.updated,
             "counted": self._counted,
-            "extracted": counts.extracted,
-            "inserted": counts.inserted,
-            "updated": counts.updated,
-            "unchanged": counts.unchanged,
-            "duplicates": counts.duplicates,
-            "rejected": counts.rejected,
+            "read": counts.extracted,
+            **asdict(told),
         }
         cursor = await connection.execute(self._sql["advance"], facts)
         if cursor.rowcount != 1:
@@ -222,3 +238,9 @@ def _counts(written: Written, batch: Batch, rejected: int) -> Counts:
         duplicates=written.duplicates,
         rejected=rejected,
     )
+
+
+def _waiting(counts: Counts) -> Counts:
+    """What can be told of a batch whose rows wait beside the table: each that is there counts when all take effect."""
+    twice = counts.updated + counts.unchanged + counts.duplicates
+    return Counts(extracted=twice + counts.rejected, duplicates=twice, rejected=counts.rejected)

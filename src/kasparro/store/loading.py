@@ -79,6 +79,7 @@ class Target:
         table: Qualified name, safe to put into SQL: that of the dataset, or one beside it with the same columns.
         append: Each record is a row of its own, whatever its key.
         pass_runs: Runs whose rows count as seen in this pass.
+        yields: A row of a later page stays, whatever ours says.
         renumbered: Page numbers in the rows that stand for others: those pages were stored before.
     """
 
@@ -86,6 +87,7 @@ class Target:
     table: str
     append: bool = False
     pass_runs: Sequence[int] = ()
+    yields: bool = False
     renumbered: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -204,7 +206,7 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
     return sql.SQL(
         """
         WITH last AS MATERIALIZED (
-            SELECT DISTINCT ON (record_key) record_key, record_hash, {page_id} AS raw_page_id, ctid AS place
+            SELECT DISTINCT ON (record_key) record_key, record_hash, {page_id} AS raw_page_id, raw_index, ctid AS place
             FROM {stage} AS stage ORDER BY record_key, ctid DESC
         ), judged AS MATERIALIZED (
             SELECT last.place, CASE
@@ -218,6 +220,7 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
                 WHEN known.run_id = ANY (%(pass_runs)s) AND (
                     SELECT page.slice FROM raw_page AS page WHERE page.id = known.raw_page_id
                 ) > %(slice)s THEN 'older'
+                WHEN {later} THEN 'older'
                 ELSE 'other' END AS verdict
             FROM last
             LEFT JOIN {table} AS known ON known.source = %(source)s AND known.record_key = last.record_key
@@ -243,19 +246,28 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
         stage=stage,
         table=target.into,
         page_id=_page_id(target, "stage"),
+        later=_LATER if target.yields else sql.SQL("false"),
         fields=sql.SQL(", ").join(fields),
-        new_values=_comparable(target, "stage"),
+        new_values=comparable(target.dataset, "stage"),
         new_values_typed=sql.SQL(", ").join(sql.SQL("stage.{}").format(name) for name in fields),
-        old_values=_comparable(target, "known"),
+        old_values=comparable(target.dataset, "known"),
         changes=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in fields),
     )
 
 
-def _comparable(target: Target, table: str) -> sql.Composed:
-    """The values of a row in a form that can be compared: json has no equality."""
+_LATER = sql.SQL(
+    """EXISTS (SELECT FROM raw_page AS theirs, raw_page AS ours
+               WHERE theirs.id = known.raw_page_id AND ours.id = last.raw_page_id
+                 AND (theirs.last_pass_id, theirs.last_number, known.raw_index)
+                   > (ours.last_pass_id, ours.last_number, last.raw_index))"""
+)
+
+
+def comparable(dataset: Dataset, table: str) -> sql.Composed:
+    """Return the values of a row in a form that can be compared: json has no equality."""
     columns = [
         sql.SQL("{}.{}::text" if field.type == "json" else "{}.{}").format(sql.SQL(table), sql.Identifier(field.name))  # type: ignore[arg-type,unused-ignore]
-        for field in target.dataset.fields
+        for field in dataset.fields
     ]
     return sql.SQL(", ").join(columns)
 

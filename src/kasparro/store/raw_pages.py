@@ -1,10 +1,11 @@
 """Raw pages into the database: each content of a slice once."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+import numpy as np
 import orjson
 from psycopg import AsyncConnection
 
@@ -48,8 +49,11 @@ class Kept:
         await connection.execute(queries("ledger")["doubted"], {"ids": ids})
 
 
-async def keep(connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: str, dataset: str) -> Kept:
-    """Store the pages that hold records inside the caller's transaction."""
+async def keep(connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: str | None, dataset: str) -> Kept:
+    """Store the pages that hold records inside the caller's transaction.
+
+    `shape`: by which mapping their rows are made; None while the rows have not taken effect.
+    """
     filled = {number: page for number, page in zip(batch.page_ids, batch.pages, strict=True) if len(page.records)}
     fresh = {number: page for number, page in filled.items() if page.stored is None}
     already = tuple(number for number in filled if number not in fresh)
@@ -68,7 +72,7 @@ async def keep(connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: 
     added = {number for (number,) in await cursor.fetchall()}
     if len(added) == len(fresh):
         return Kept(known=already, added=tuple(added))
-    cursor = await connection.execute(queries("ledger")["raw_pages_known"], facts)
+    cursor = await connection.execute(queries("ledger")["raw_pages_known"], {**facts, "added": list(added)})
     found = {bytes(sha256): (number, ours, merged) for sha256, number, ours, merged in await cursor.fetchall()}
     digests = dict(zip(fresh, facts["sha256s"], strict=True))
     met = {number: found[digests[number]] for number in fresh if number not in added}
@@ -89,18 +93,26 @@ def _columns(pages: Mapping[int, Page]) -> dict[str, Any]:
         "content_types": [page.content_type for page in pages.values()],
         "records": [len(page.records) for page in pages.values()],
         "sha256s": [hashlib.sha256(content).digest() for content in contents],
-        "layouts": [_layout(page.records) for page in pages.values()],
+        "layouts": [layout_of(page.records) for page in pages.values()],
         "contents": [content.decode("utf-8") for content in contents],
     }
 
 
-def _layout(records: CsvRecords | JsonRecords) -> str:
-    """How a stored page is cut into records, as the views `raw_data_*` read it."""
+def layout_of(records: CsvRecords | JsonRecords) -> str:
+    """Return how a stored page is cut into records, and where they came from, as JSON: views and replays read it."""
     match records:
         case CsvRecords():
             layout = {"columns": records.columns, "delimiter": records.delimiter, "quote": records.quote}
-            return orjson.dumps(layout).decode()
+            return orjson.dumps({**layout, "lines": _lines(records.lines)}).decode()
         case JsonRecords():
-            return orjson.dumps({"steps": [str(step) for step in records.steps]}).decode()
+            return orjson.dumps({"steps": records.steps, "first": records.first}).decode()
         case _:
             assert_never(records)
+
+
+def _lines(lines: Sequence[int]) -> list[list[int]]:
+    """Return index and line of the records that do not stand on the line after that of the one before."""
+    numbers = np.asarray(lines, dtype=np.int64)
+    jumps = np.flatnonzero(np.diff(numbers, prepend=-1) != 1)
+    found: list[list[int]] = np.column_stack((jumps, numbers[jumps])).tolist()
+    return found

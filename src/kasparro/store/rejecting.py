@@ -13,14 +13,25 @@ def refused_record(refused: Refused, batch: Batch) -> Reject:
     """Return the record that PostgreSQL would not take, with what it said."""
     at = batch.page_ids.index(refused.page_id)
     records = batch.pages[at].records
+    position = refused.index if records.indexes is None else records.indexes.index(refused.index)
     return Reject(
-        place=records.place(refused.index),
+        place=records.place(position),
         code="refused",
         reason=f"PostgreSQL refuses the row: {refused.message}",
-        raw=records.raw(refused.index),
+        raw=records.raw(position),
         index=refused.index,
         page=at,
     )
+
+
+def records_of(batch: Batch) -> dict[str, list[int]]:
+    """Return which records of which stored pages a batch of rejects holds, by column."""
+    pairs = [
+        (number, index)
+        for number, page in zip(batch.page_ids, batch.pages, strict=True)
+        for index in page.records.indexes or ()
+    ]
+    return {"page_ids": [number for number, _ in pairs], "indexes": [index for _, index in pairs]}
 
 
 def reject_columns(rejects: Sequence[Reject], batch: Batch, kept: Kept) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -15,6 +15,9 @@ from kasparro.model.run import Counts, RunStatus
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
+REMEMBERED = 100
+"""Of so many runs it is remembered where each slice stood, see `checkpoints`."""
+
 _DIED = (
     "The process that ran it ended without a word (killed, or the machine went down). The next run went on from there."
 )
@@ -22,7 +25,16 @@ _DIED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """What is known of a run before it begins. `origin` and `config_hash` hold no secret; `trigger`: what began it."""
+    """What is known of a run before it begins.
+
+    Attributes:
+        origin: Where the source reads from, without secrets; likewise `config_hash`.
+        shape: Tells the mapping by which its rows are made from others.
+        trigger: What began it: `run`, `full_refresh`, `replay`, `backfill`, `rejects`.
+        lane: Which checkpoints it moves: `""` the usual ones.
+        beside: Its rows wait beside the table (`refresh`), so they may be known by another key.
+        accept: A refresh that was refused at its end is gone on with, instead of begun again.
+    """
 
     source: str
     kind: str
@@ -31,16 +43,23 @@ class NewRun:
     config_hash: str
     code_version: str
     primary_key: tuple[str, ...] = ()
+    shape: str = ""
     trigger: str = "run"
     lane: str = ""
+    beside: bool = False
+    accept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A run that holds its source's lock. `resumed`: an earlier run left something to go on from."""
+    """A run that holds its source's lock.
+
+    `resumed`: an earlier run left something to go on from. `note`: something that the operator should know.
+    """
 
     run_id: int
     resumed: bool
+    note: str | None = None
 
 
 class Runs:
@@ -61,26 +80,29 @@ class Runs:
         async with self._database.own_connection() as connection:
             await self._lock(connection, new.source)
             async with connection.transaction():
-                facts = {"source": new.source, "kind": new.kind, "dataset": new.dataset, "origin": new.origin}
-                facts |= {"lane": new.lane, "primary_key": orjson.dumps(new.primary_key).decode()}
-                cursor = await connection.execute(self._sql["known"], facts)
-                _check_known(new, await cursor.fetchone())
-                await connection.execute(self._sql["declare"], facts)
-                cursor = await connection.execute(self._sql["abandoned"], facts)
-                for (run_id,) in await cursor.fetchall():
-                    await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
-                cursor = await connection.execute(self._sql["unfinished"], facts)
-                resumed = await _single(cursor.fetchone())
-                facts |= {
-                    "holder": f"{socket.gethostname()}:{os.getpid()}",
-                    "config_hash": new.config_hash,
-                    "code_version": new.code_version,
-                    "trigger": new.trigger,
-                }
-                cursor = await connection.execute(self._sql["begin"], facts)
-                run_id = await _single(cursor.fetchone())
-                await connection.execute(self._sql["pass"], {**facts, "run_id": run_id, "resumed": resumed})
-            yield Begun(run_id=run_id, resumed=resumed)
+                begun = await self._begun(connection, new)
+            yield begun
+
+    async def _begun(self, connection: AsyncConnection, new: NewRun) -> Begun:
+        facts = {**asdict(new), "primary_key": orjson.dumps(new.primary_key).decode()}
+        facts["holder"] = f"{socket.gethostname()}:{os.getpid()}"
+        cursor = await connection.execute(self._sql["known"], facts)
+        known = _Known.of(await cursor.fetchone())
+        if known is not None:
+            _check_known(new, known)
+        await connection.execute(self._sql["declare"], {**facts, "first": known is None or known.rows == 0})
+        cursor = await connection.execute(self._sql["abandoned"], facts)
+        for (run_id,) in await cursor.fetchall():
+            await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
+        if new.beside:
+            await connection.execute(self._sql["stale"], facts)
+            await connection.execute(self._sql["unled"], facts)
+        cursor = await connection.execute(self._sql["unfinished"], facts)
+        resumed = await _single(cursor.fetchone())
+        cursor = await connection.execute(self._sql["begin"], facts)
+        run_id = await _single(cursor.fetchone())
+        await connection.execute(self._sql["pass"], {**facts, "run_id": run_id, "resumed": resumed})
+        return Begun(run_id=run_id, resumed=resumed, note=None if known is None else _note(new, known))
 
     async def finish(self, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int) -> Counts:
         """End a run and return what it has committed.
@@ -93,11 +115,13 @@ class Runs:
         """
         async with self._database.connection() as connection:
             await self._end(connection, run_id, status, error, retries)
+            await connection.execute(self._sql["remember"], {"run_id": run_id})
+            await connection.execute(self._sql["forget"], {"run_id": run_id, "keep": REMEMBERED - 1})
             cursor = await connection.execute(self._sql["counts"], {"run_id": run_id})
             row = await cursor.fetchone()
         if row is None:
             return Counts()
-        names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected")
+        names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected", "deleted")
         return Counts(**dict(zip(names, row, strict=True)))
 
     async def _lock(self, connection: AsyncConnection, source: str) -> None:
@@ -117,21 +141,48 @@ class Runs:
         await connection.execute(self._sql["finish"], facts)
 
 
-def _check_known(new: NewRun, known: tuple[str, list[str] | None, int] | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the rows of a source are known by."""
+
+    dataset: str
+    key: tuple[str, ...] | None
+    rows: int
+    shape: str | None
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> "_Known | None":
+        if row is None:
+            return None
+        dataset, key, rows, shape = row
+        return cls(dataset, None if key is None else tuple(key), rows, shape)
+
+
+def _check_known(new: NewRun, known: _Known) -> None:
     """Refuse what would make a second set of rows of the same records."""
-    if known is None or known[1] is None or known[2] == 0:
+    if known.key is None or known.rows == 0:
         return
-    dataset, key, rows = known
-    if dataset != new.dataset:
-        change, old, now = "dataset", dataset, new.dataset
-    elif tuple(key or ()) != new.primary_key:
-        change, old, now = "primary_key", _shown(key or ()), _shown(new.primary_key)
+    if known.dataset != new.dataset:
+        change, old, now, others = "dataset", known.dataset, new.dataset, ""
+    elif known.key != new.primary_key and not new.beside:
+        change, old, now = "primary_key", _shown(known.key), _shown(new.primary_key)
+        others = f"or make its rows again by it: kasparro replay {new.source}, "
     else:
         return
     raise Misconfigured(
-        f"{new.source} has {rows:,} rows with the {change} {old}, and is now declared with {now}: the same records "
-        f"would become other rows beside them. Declare it under another name, or change it back, or remove its rows "
-        f"and read it anew: kasparro checkpoint reset {new.source} --rows"
+        f"{new.source} has {known.rows:,} rows with the {change} {old}, and is now declared with {now}: the same "
+        f"records would become other rows beside them. Declare it under another name, or change it back, {others}or "
+        f"remove its rows and read it anew: kasparro checkpoint reset {new.source} --rows"
+    )
+
+
+def _note(new: NewRun, known: _Known) -> str | None:
+    """What is to be said of rows that were made by another mapping."""
+    if known.rows == 0 or known.shape in {None, new.shape} or new.beside:
+        return None
+    return (
+        f"the mapping has changed since the {known.rows:,} rows that are there were made; what is read from now on "
+        f"follows the new one. To make the others again: kasparro replay {new.source}"
     )
 
 

@@ -85,7 +85,11 @@ def test_reset_reads_again_and_doubles_nothing(kasparro: Kasparro, sales: Path) 
     assert sales.exists()
     kasparro("run")
     assert re.search(r"sales +success +0 +0 +0 +0 +0 +0", kasparro("run").out)
-    assert kasparro("checkpoint", "reset", "sales").out == "Reset 1 checkpoint of sales.\n"
+    said = kasparro("checkpoint", "reset", "sales", "--dry-run").out
+    assert "About 4 records would be read again" in said
+    assert said.endswith("Nothing was changed.\n")
+    assert re.search(r"sales +success +0 +0 +0 +0 +0 +0", kasparro("run").out)
+    assert kasparro("checkpoint", "reset", "sales").out.endswith("Reset sales. The next run reads it from the start.\n")
     assert re.search(r"sales +success +4 +0 +0 +2 +0 +2", kasparro("run", "sales").out)
     assert "There is no checkpoint of other" in kasparro("checkpoint", "reset", "other").err
     assert json.loads(kasparro("rejects", "list", "--json").out.splitlines()[0])["times"] == 2
@@ -205,10 +209,13 @@ def test_debug_logs_statements_without_their_values(
     assert "12.50" not in said.err
 
 
-@pytest.mark.parametrize(("old", "new"), [("[order_id, line]", "order_id"), ("dataset: sales", "dataset: others")])
+@pytest.mark.parametrize(
+    ("change", "rows"), [(("[order_id, line]", "order_id"), 2), (("dataset: sales", "dataset: others"), 3)]
+)
 def test_another_key_or_dataset_is_refused_until_the_rows_are_gone(
-    kasparro: Kasparro, sales: Path, database_url: str, old: str, new: str
+    kasparro: Kasparro, sales: Path, database_url: str, change: tuple[str, str], rows: int
 ) -> None:
+    old, new = change
     kasparro("run")
     config = sales / "kasparro.yaml"
     assert old in config.read_text()
@@ -224,7 +231,7 @@ def test_another_key_or_dataset_is_refused_until_the_rows_are_gone(
     assert kasparro("checkpoint", "reset", "sales", "--rows").code == 0
     assert kasparro("run").code == 3
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("SELECT sum(rows) FROM dataset_total WHERE rows > 0").fetchall() == [(2,)]
+        assert connection.execute("SELECT sum(rows) FROM dataset_total WHERE rows > 0").fetchall() == [(rows,)]
 
 
 def test_a_checkpoint_of_a_newer_version_is_refused(kasparro: Kasparro, sales: Path, database_url: str) -> None:

@@ -24,7 +24,29 @@ def test_kinds_of_a_later_version(mistakes_of: Mistaken, kind: str) -> None:
     assert found == f"kasparro.yaml:3: sources.a.type: {said}"
 
 
-@pytest.mark.parametrize("key", ["sync_mode", "schema_contract", "lookback", "backfill"])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("raw_retention: soon", "raw_retention: is a length of time such as 12h, 30d or 8w"),
+        ("raw_retention: 0d", "raw_retention: is a length of time such as 12h, 30d or 8w"),
+        ("max_deletions: half", "max_deletions: is a number of records such as 100, or a share such as 2.5%"),
+        ("max_rejects: 101%", "max_rejects: is a number of records such as 100, or a share such as 2.5%"),
+        (
+            "write_disposition: append\n    sync_mode: full_refresh",
+            "sync_mode: full_refresh does not go with write_disposition append, which adds to rows",
+        ),
+        (
+            "write_disposition: replace\n    deletions: ignore",
+            "deletions: ignore does not go with write_disposition replace; use soft or hard",
+        ),
+    ],
+)
+def test_rules_of_refreshes(mistakes_of: Mistaken, line: str, said: str) -> None:
+    (found,) = mistakes_of(web(line))
+    assert found.split("sources.a.")[1] == said
+
+
+@pytest.mark.parametrize("key", ["schema_contract", "lookback", "backfill"])
 def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
     assert mistakes_of(web(f"{key}: x")) == [
         f"kasparro.yaml:5: sources.a.{key}: is not available in this version; leave it out"
@@ -72,8 +94,8 @@ def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
 )
 def test_one_mistake_is_said_once(mistakes_of: Mistaken, line: str, said: str | None) -> None:
     keys = (
-        "auth, dataset, headers, key, mapping, max_rejects, pagination, primary_key, rate_limit, schedule, timezone, "
-        "type, url, wait, write_disposition"
+        "auth, dataset, deletions, headers, key, mapping, max_deletions, max_rejects, pagination, primary_key, "
+        "rate_limit, raw_retention, schedule, sync_mode, timezone, type, url, wait, write_disposition"
     )
     longer = {
         '"a.b": 1': f'"a.b": unknown key; the keys are {keys}',

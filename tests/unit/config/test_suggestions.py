@@ -49,7 +49,7 @@ def test_unknown_keys() -> None:
     assert unknown_key("ulr", ["url"]) == 'unknown key; did you mean "url"?'
     assert unknown_key("zzz", ["b", "a"]) == "unknown key; the keys are a, b"
     assert unknown_key("zzz", []) == "unknown key"
-    assert unknown_key("zzz", [f"key{number}" for number in range(20)]) == "unknown key"
+    assert unknown_key("zzz", [f"key{number}" for number in range(30)]) == "unknown key"
 
 
 def test_places_and_mistakes_as_text() -> None:

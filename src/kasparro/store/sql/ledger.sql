@@ -1,8 +1,8 @@
--- claim: take the lease of a slice, unless a later run has it, and tell where it stands
+-- claim: take the lease of a slice, unless a later run has it, and tell where it stands; what a lane of its own has read is read
 INSERT INTO etl_checkpoint AS kept (source, lane, slice, lease_epoch) VALUES (%(source)s, %(lane)s, %(slice)s, %(run_id)s)
-ON CONFLICT (source, lane, slice) DO UPDATE SET lease_epoch = excluded.lease_epoch, finished = false
+ON CONFLICT (source, lane, slice) DO UPDATE SET lease_epoch = excluded.lease_epoch, finished = kept.finished AND kept.lane <> ''
 WHERE kept.lease_epoch <= excluded.lease_epoch
-RETURNING bookmark
+RETURNING bookmark, finished
 
 -- pass: the runs that go on with the same pass, this one among them
 SELECT array_agg(run.id) FROM etl_run AS run
@@ -13,22 +13,27 @@ SELECT nextval('raw_page_id_seq') FROM generate_series(1, %(count)s)
 
 -- raw_page: keep the pages; the same content of the same slice is there already
 INSERT INTO raw_page
-    (id, source, kind, run_id, slice, origin, content_type, records, sha256, layout, content, merged_shape, merged_at)
+    (id, source, kind, run_id, slice, origin, content_type, records, sha256, layout, content, merged_shape, merged_at,
+     last_pass_id, last_number)
 SELECT page.id, %(source)s, %(kind)s, %(run_id)s, %(slice)s, page.origin, page.content_type, page.records, page.sha256,
        page.layout::json, page.content, %(shape)s, coalesce((
-           SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
+           SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0),
+       coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s), page.id
 FROM unnest(%(ids)b::bigint[], %(origins)b::text[], %(content_types)b::text[], %(records)b::int[], %(sha256s)b::bytea[],
             %(layouts)b::text[], %(contents)b::text[])
      AS page (id, origin, content_type, records, sha256, layout, content)
 ON CONFLICT (source, md5(slice), sha256) DO NOTHING
 RETURNING id
 
--- raw_pages_known: under which number the pages are kept, and whether their rows are still as they left them
-SELECT page.sha256, page.id, page.run_id = %(run_id)s,
+-- raw_pages_known: of pages that come again: their numbers, and whether their rows are still as they left them; now they are the last
+UPDATE raw_page AS page
+SET last_number = greatest(page.last_number, given.number), last_at = now(),
+    last_pass_id = coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s)
+FROM (SELECT sha256, max(id) AS number FROM unnest(%(sha256s)b::bytea[], %(ids)b::bigint[]) AS one (sha256, id) GROUP BY sha256) AS given
+WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = given.sha256 AND page.id <> ALL (%(added)s)
+RETURNING page.sha256, page.id, page.run_id = %(run_id)s,
        page.merged_shape = %(shape)s AND page.merged_at = coalesce((
            SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
-FROM raw_page AS page
-WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = ANY (%(sha256s)s)
 
 -- merged: the rows of these pages are as the pages say
 UPDATE raw_page
@@ -44,12 +49,24 @@ INSERT INTO rejected_record AS kept
     (source, run_id, last_run_id, slice, raw_page_id, raw_index, place, path, code, reason, value, raw, fingerprint)
 SELECT DISTINCT ON (fingerprint)
     %(source)s, %(run_id)s, %(run_id)s, %(slice)s, one.raw_page_id, one.raw_index, one.place, one.path, one.code,
-    one.reason, one.value, one.raw,
-    decode(md5(concat_ws(E'\x1f', one.place, one.code, one.path, one.raw)), 'hex') AS fingerprint
+    one.reason, one.value, one.raw, decode(md5(one.place || E'\x1f' || one.raw), 'hex') AS fingerprint
 FROM unnest(%(page_ids)s::bigint[], %(indexes)s::int[], %(places)s::text[], %(paths)s::text[], %(codes)s::text[],
             %(reasons)s::text[], %(values)s::text[], %(raws)s::text[])
      AS one (raw_page_id, raw_index, place, path, code, reason, value, raw)
-ON CONFLICT (source, fingerprint) DO UPDATE SET last_run_id = excluded.last_run_id, times = kept.times + 1
+ON CONFLICT (source, fingerprint) DO UPDATE
+SET last_run_id = excluded.last_run_id, times = kept.times + 1, path = excluded.path, code = excluded.code,
+    reason = excluded.reason, value = excluded.value, raw_page_id = excluded.raw_page_id, raw_index = excluded.raw_index,
+    status = CASE WHEN kept.status = 'discarded' THEN kept.status ELSE 'open' END,
+    resolved_at = CASE WHEN kept.status = 'discarded' THEN kept.resolved_at END,
+    resolved_by = CASE WHEN kept.status = 'discarded' THEN kept.resolved_by END,
+    resolved_run_id = CASE WHEN kept.status = 'discarded' THEN kept.resolved_run_id END
+
+-- replayed: open rejects of these records that were not rejected again by this run
+UPDATE rejected_record AS kept
+SET status = 'replayed', resolved_at = now(), resolved_by = %(who)s, resolved_run_id = %(run_id)s
+FROM unnest(%(page_ids)s::bigint[], %(indexes)s::int[]) AS one (raw_page_id, raw_index)
+WHERE kept.source = %(source)s AND kept.status = 'open' AND kept.raw_page_id = one.raw_page_id
+  AND kept.raw_index = one.raw_index AND kept.last_run_id <> %(run_id)s
 
 -- blocked: does the commit before ours wait for anybody, while anybody waits for us
 SELECT pg_blocking_pids(%(pid)s) <> '{}' AND EXISTS (
@@ -62,7 +79,7 @@ WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_ep
 -- advance: move the checkpoint, only while the lease is ours, keep the exact number of rows, and add the pages to their run
 WITH moved AS (
     UPDATE etl_checkpoint
-    SET bookmark = %(bookmark)s::json, profile = %(profile)s::json, extracted = extracted + %(extracted)s,
+    SET bookmark = %(bookmark)s::json, profile = %(profile)s::json, extracted = extracted + %(read)s,
         pages = pages + %(pages)s, updated_at = now()
     WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s
     RETURNING 1

@@ -4,34 +4,46 @@ SELECT pg_try_advisory_lock(hashtextextended('kasparro.run.' || %(source)s, 0))
 -- holder: who runs the source now
 SELECT id, holder, started_at FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id DESC LIMIT 1
 
--- known: how the rows of the source are known so far, and how many there are
+-- known: how the rows of the source are known so far, how many there are, and by which mapping they were made
 SELECT known.dataset, known.primary_key, coalesce((
-    SELECT sum(rows) FROM dataset_total AS total WHERE total.dataset = known.dataset AND total.source = known.source), 0)::bigint
+    SELECT sum(rows) FROM dataset_total AS total WHERE total.dataset = known.dataset AND total.source = known.source), 0)::bigint,
+    known.shape
 FROM etl_source AS known WHERE known.source = %(source)s
 
--- declare: make the source known
-INSERT INTO etl_source (source, kind, dataset, origin, primary_key)
-VALUES (%(source)s, %(kind)s, %(dataset)s, %(origin)s, %(primary_key)s::json)
+-- declare: make the source known; while a refresh is under way its rows are still known as before
+INSERT INTO etl_source (source, kind, dataset, origin, primary_key, shape)
+VALUES (%(source)s, %(kind)s, %(dataset)s, %(origin)s, %(primary_key)s::json, %(shape)s)
 ON CONFLICT (source) DO UPDATE
-SET kind = excluded.kind, dataset = excluded.dataset, origin = excluded.origin, primary_key = excluded.primary_key
-WHERE (etl_source.kind, etl_source.dataset, etl_source.origin, etl_source.primary_key::text)
-   IS DISTINCT FROM (excluded.kind, excluded.dataset, excluded.origin, excluded.primary_key::text)
+SET kind = excluded.kind, dataset = excluded.dataset, origin = excluded.origin,
+    primary_key = CASE WHEN %(beside)s AND NOT %(first)s THEN etl_source.primary_key ELSE excluded.primary_key END,
+    shape = CASE WHEN %(first)s THEN excluded.shape ELSE etl_source.shape END
 
 -- abandoned: runs of the source that died; we hold its lock, so nobody works on them
 SELECT id FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id
 
--- unfinished: is there anything to go on from
-SELECT EXISTS (SELECT FROM etl_checkpoint WHERE source = %(source)s AND lane = %(lane)s AND NOT finished AND pages > 0)
+-- stale: what is left of a refresh that cannot be gone on with: of another mapping, or refused at its end
+DELETE FROM etl_refresh
+WHERE source = %(source)s AND lane = %(lane)s AND (shape <> %(shape)s OR (refused AND NOT %(accept)s))
+
+-- unled: checkpoints of a refresh that is not under way
+DELETE FROM etl_checkpoint AS one
+WHERE source = %(source)s AND lane = %(lane)s
+  AND NOT EXISTS (SELECT FROM etl_refresh AS kept WHERE kept.source = one.source AND kept.lane = one.lane)
+
+-- unfinished: is there anything to go on from; a refresh, replay or backfill that ended well leaves no checkpoint
+SELECT EXISTS (SELECT FROM etl_checkpoint
+               WHERE source = %(source)s AND lane = %(lane)s AND pages > 0 AND (NOT finished OR lane <> ''))
 
 -- begin: a new run
-INSERT INTO etl_run (source, holder, config_hash, code_version, trigger)
-VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s, %(trigger)s)
+INSERT INTO etl_run (source, holder, config_hash, code_version, trigger, lane)
+VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s, %(trigger)s, %(lane)s)
 RETURNING id
 
 -- pass: a run that goes on where another was interrupted belongs to the same pass
 UPDATE etl_run
 SET pass_id = CASE WHEN %(resumed)s THEN coalesce(
-    (SELECT before.pass_id FROM etl_run AS before WHERE before.source = %(source)s AND before.id < %(run_id)s ORDER BY before.id DESC LIMIT 1),
+    (SELECT before.pass_id FROM etl_run AS before
+     WHERE before.source = %(source)s AND before.lane = %(lane)s AND before.id < %(run_id)s ORDER BY before.id DESC LIMIT 1),
     id) ELSE id END
 WHERE id = %(run_id)s
 
@@ -59,4 +71,20 @@ SET runs = total.runs + 1,
 FROM ended WHERE total.source = ended.source
 
 -- counts: what a run has committed
-SELECT extracted, inserted, updated, unchanged, duplicates, rejected FROM etl_run WHERE id = %(run_id)s
+SELECT extracted, inserted, updated, unchanged, duplicates, rejected, deleted FROM etl_run WHERE id = %(run_id)s
+
+-- remember: where the slices stand that this run has moved, so that they can be set back to there
+INSERT INTO checkpoint_history (source, slice, run_id, bookmark, profile, extracted, pages)
+SELECT now.source, now.slice, now.lease_epoch, now.bookmark, now.profile, now.extracted, now.pages
+FROM etl_run AS run
+JOIN etl_checkpoint AS now ON now.source = run.source AND now.lane = '' AND now.lease_epoch = run.id AND now.pages > 0
+LEFT JOIN LATERAL (SELECT bookmark, pages FROM checkpoint_history AS old
+                   WHERE old.source = now.source AND old.slice = now.slice ORDER BY old.run_id DESC LIMIT 1) AS before ON true
+WHERE run.id = %(run_id)s AND (now.bookmark::text, now.pages) IS DISTINCT FROM (before.bookmark::text, before.pages)
+ON CONFLICT DO NOTHING
+
+-- forget: what was remembered of these slices long ago
+DELETE FROM checkpoint_history AS old USING checkpoint_history AS added
+WHERE added.run_id = %(run_id)s AND old.source = added.source AND old.slice = added.slice AND old.run_id < (
+    SELECT run_id FROM checkpoint_history AS kept WHERE kept.source = added.source AND kept.slice = added.slice
+    ORDER BY run_id DESC OFFSET %(keep)s LIMIT 1)

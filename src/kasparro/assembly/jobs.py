@@ -1,0 +1,195 @@
+"""What a run of a source can be: usual, a full refresh, a replay of raw pages or of rejects, a backfill."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from kasparro.config import Config, config_hash
+from kasparro.errors import Misconfigured
+from kasparro.ingestion.replay import Stored
+from kasparro.ingestion.run import Job
+from kasparro.model.source import Declared
+from kasparro.shaping.plan import Shape
+from kasparro.sources.tools import Opened
+from kasparro.store.checkpoints import Checkpoints
+from kasparro.store.database import Database
+from kasparro.store.ledger import PostgresLedger
+from kasparro.store.raw_reading import RawReading
+from kasparro.store.refresh import Lane, Refresh
+from kasparro.store.rejects import RejectFilter
+from kasparro.store.runs import NewRun
+from kasparro.version import __version__
+
+_REJECTS = "rejects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a job is made of."""
+
+    declared: Declared
+    source: Opened
+    config: Config
+    database: Database
+
+    @property
+    def shape(self) -> Shape:
+        """What the records are to become."""
+        return shape_of(self.declared, self.config)
+
+
+Mode = Callable[[Parts], Job]
+
+
+def shape_of(declared: Declared, config: Config) -> Shape:
+    """Return what the records of a source are to become."""
+    return Shape(
+        dataset=config.datasets[declared.dataset],
+        mapping=declared.mapping,
+        primary_key=declared.primary_key or declared.kind.natural_key,
+        well_known=declared.kind.well_known,
+        timezone=declared.timezone,
+    )
+
+
+def origin_of(declared: Declared) -> str:
+    """Return where a source reads from: its URL or path. May hold a secret."""
+    place = getattr(declared.kind, "url", None) or getattr(declared.kind, "path", None) or ""
+    return place if isinstance(place, str) else ", ".join(place)
+
+
+def usual(parts: Parts) -> Job:
+    """Read what is new; or everything, where the source is declared so, unless nothing in it is new."""
+    if not parts.declared.full_refresh:
+        return _plain(parts)
+    known = partial(Checkpoints(parts.database).known, parts.declared.name)
+    job = refreshed(parts)
+    return replace(job, known=known) if parts.source.kind.complete else job
+
+
+def refreshed(parts: Parts, *, accept: bool = False) -> Job:
+    """Read everything anew; the rows take effect at the end. `accept`: whatever number of rows goes.
+
+    Raises:
+        Misconfigured: the source appends.
+    """
+    if parts.declared.append:
+        raise Misconfigured(
+            f"{parts.declared.name} has write_disposition append: a full refresh would add all its records once more. "
+            f"If that is meant: kasparro checkpoint reset {parts.declared.name}, then kasparro run"
+        )
+    return _beside(parts, _plain(parts), "refresh", accept=accept, who="")
+
+
+def replayed(parts: Parts, *, accept: bool = False, who: str = "") -> Job:
+    """Make the rows again from the raw pages, without asking the source."""
+    pages = RawReading(parts.database, parts.declared.name)
+    return _beside(parts, replace(_plain(parts), source=_stored(parts, pages)), "replay", accept=accept, who=who)
+
+
+def rejects_replayed(parts: Parts, *, wanted: RejectFilter, who: str) -> Job:
+    """Try rejected records again with the mapping of now."""
+    pages = RawReading(parts.database, parts.declared.name, wanted)
+    ledger = _ledger(parts, again=True, rejects_of=who)
+    return replace(_in_lane(parts, _REJECTS, _REJECTS), source=_stored(parts, pages), ledger=ledger)
+
+
+def backfilled(parts: Parts, *, first: Any, last: Any) -> Job:  # noqa: ANN401 - a cursor value
+    """Read the records whose cursor value is from `first` to `last`; the usual checkpoint stays where it is.
+
+    Raises:
+        Misconfigured: the source has no such value.
+    """
+    kind = parts.source.kind
+    if getattr(kind, "cursor_field", None) is None:
+        raise Misconfigured(
+            f"{parts.declared.name} has no cursor_field, so there is no range to read. To read it all: "
+            f"kasparro run {parts.declared.name} --full-refresh"
+        )
+    ranged = replace(kind, cursor_start=first, cursor_end=last, lookback=0)  # type: ignore[type-var] # every kind is a dataclass
+    job = _in_lane(parts, f"backfill {first}..{last}", "backfill")
+    return replace(job, source=replace(parts.source, kind=ranged))
+
+
+def _plain(parts: Parts) -> Job:
+    declared, tools, shape = parts.declared, parts.source.tools, parts.shape
+    return Job(
+        new=NewRun(
+            source=declared.name,
+            kind=declared.kind.type,
+            dataset=shape.dataset.name,
+            origin=tools.redact(origin_of(declared)),
+            config_hash=config_hash(declared, tools.redact),
+            code_version=__version__,
+            primary_key=shape.primary_key,
+            shape=_digest(str(shape)),
+        ),
+        source=parts.source,
+        dataset=shape.dataset,
+        shape=shape,
+        ledger=_ledger(parts),
+        max_rejects=declared.max_rejects,
+        most_records=tools.page_records,
+        most_bytes=tools.page_bytes,
+        redact=tools.redact,
+        scratch=tools.scratch,
+    )
+
+
+def _ledger(
+    parts: Parts, *, table: str | None = None, again: bool = False, rejects_of: str | None = None
+) -> PostgresLedger:
+    return PostgresLedger(
+        parts.database,
+        parts.shape.dataset,
+        shape=_digest(f"{parts.shape} {__version__}"),
+        table=table,
+        append=parts.declared.append,
+        again=again,
+        rejects_of=rejects_of,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stored(parts: Parts, pages: RawReading) -> Stored:
+    return Stored(pages=pages, null_values=getattr(parts.declared.kind, "null_values", ("",)))
+
+
+def _in_lane(parts: Parts, lane: str, trigger: str) -> Job:
+    """Read into the table itself, with checkpoints of its own that are forgotten at the end."""
+    job = _plain(parts)
+
+    async def settle(_run_id: int) -> None:
+        await Checkpoints(parts.database).leave(parts.declared.name, lane)
+
+    return replace(job, new=replace(job.new, lane=lane, trigger=trigger), lane=lane, settle=settle)
+
+
+def _beside(parts: Parts, job: Job, lane: Lane, *, accept: bool, who: str) -> Job:
+    declared = parts.declared
+    refresh = Refresh(
+        database=parts.database,
+        source=declared.name,
+        dataset=job.dataset,
+        lane=lane,
+        shape=job.new.shape,
+        primary_key=job.new.primary_key,
+        removal=replace(declared.removal, accepted=accept),
+        complete=parts.source.kind.complete or declared.replace,
+        append=declared.append,
+        who=who,
+    )
+    trigger = "full_refresh" if lane == "refresh" else lane
+    return replace(
+        job,
+        new=replace(job.new, lane=lane, trigger=trigger, beside=True, accept=accept),
+        ledger=_ledger(parts, table=refresh.table, again=lane == "replay"),
+        lane=lane,
+        prepare=refresh.open,
+        settle=refresh.settle,
+    )

@@ -1,0 +1,264 @@
+"""Rows of a refresh or replay: they stand beside the table until all are there, then take effect in one transaction.
+
+So readers see the rows as they were before or as they are afterwards, and a refresh that was killed goes on where it
+stopped. The table beside has the columns of the dataset's; what takes effect is the difference between the two.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from psycopg import AsyncConnection, sql
+
+from kasparro.errors import Broken, Stopped
+from kasparro.model.dataset import Dataset
+from kasparro.model.removal import Removal
+from kasparro.store.database import Database
+from kasparro.store.loading import comparable
+from kasparro.store.queries import queries
+
+Lane = Literal["refresh", "replay"]
+
+_SETTINGS = "SET LOCAL jit = off; SET LOCAL work_mem = '128MB'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How the rows beside the table differ from those in it.
+
+    Attributes:
+        rows: In the table, of this source.
+        missing: Rows in the table that are not beside it.
+        beside: Rows beside the table.
+        new: Those of them that are not in the table.
+    """
+
+    rows: int
+    missing: int
+    beside: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """The rows of one source on their way.
+
+    Attributes:
+        database: Where.
+        source: Whose rows.
+        dataset: Where they go.
+        lane: `refresh`: they were read from the source. `replay`: from its raw pages.
+        shape: Tells the mapping that they are made by from others.
+        primary_key: By which they are known.
+        removal: What becomes of rows that are not met again.
+        complete: The source hands out all that it has, so that a row that is not met again is gone.
+        append: The source's records are rows of their own: a row is known by the record that it came from.
+        who: Who began it.
+    """
+
+    database: Database
+    source: str
+    dataset: Dataset
+    lane: Lane
+    shape: str
+    primary_key: tuple[str, ...]
+    removal: Removal
+    complete: bool = True
+    append: bool = False
+    who: str = ""
+
+    @property
+    def table(self) -> str:
+        """Qualified name of the table beside, safe to put into SQL."""
+        return f'refresh."{hashlib.md5(f"{self.lane} {self.source}".encode()).hexdigest()}"'  # noqa: S324 - a name
+
+    async def open(self) -> None:
+        """Make the table beside, unless there is one to go on with."""
+        text = queries("refresh")
+        async with self.database.connection() as connection, connection.transaction():
+            cursor = await connection.execute(text["under_way"], self._facts())
+            if (await cursor.fetchall())[0][0]:
+                return
+            names = {"beside": _sql(self.table), "table": _sql(self.dataset.table)}
+            await connection.execute(sql.SQL("DROP TABLE IF EXISTS {beside}").format(**names))
+            await connection.execute(
+                sql.SQL(
+                    "CREATE TABLE {beside} (LIKE {table} INCLUDING DEFAULTS, PRIMARY KEY (source, record_key))"
+                ).format(**names)
+            )
+            await connection.execute(text["note"], self._facts())
+
+    async def settle(self, run_id: int) -> None:
+        """Let the rows take effect: all at once, or not at all.
+
+        Raises:
+            Broken: the rows of the source would shrink by more than allowed; nothing has changed.
+            Stopped: a later run has the source.
+        """
+        difference = await self._settled(run_id)
+        if difference is not None:
+            async with self.database.connection() as connection:
+                await connection.execute(queries("refresh")["refused"], self._facts())
+            raise Broken(self._refusal(difference), too_many_deletions=True)
+
+    async def _settled(self, run_id: int) -> Difference | None:
+        """Return None, or the difference that is too large, with nothing written."""
+        text = queries("refresh")
+        async with self.database.connection() as connection, connection.transaction():
+            await connection.execute(_SETTINGS)
+            cursor = await connection.execute(text["fence"], {"run_id": run_id})
+            row = await cursor.fetchone()
+            if row is None:
+                raise Stopped(f"Run {run_id} of {self.source} lost the source to a later run; nothing was changed.")
+            await connection.execute(sql.SQL("ANALYZE {}").format(_sql(self.table)))
+            await self._check_key(connection)
+            found = await self._difference(connection)
+            if self.removal.refuses(shrunk=found.missing - found.new, rows=found.rows):
+                return found
+            facts = {**self._facts(), "run_id": run_id, "pass_id": row[0], **await self._write(connection, run_id)}
+            await connection.execute(text["counted"], facts)
+            if self.lane == "refresh":
+                await connection.execute(text["unled"], facts)
+                await connection.execute(text["lead"], facts)
+            await connection.execute(text["over"], facts)
+            await connection.execute(text["made"], facts)
+            await connection.execute(text["rejects"], facts)
+            await connection.execute(sql.SQL("DROP TABLE {}").format(_sql(self.table)))
+        return None
+
+    def _facts(self) -> dict[str, Any]:
+        whole = self.lane == "refresh" and self.complete and self.removal.deletions != "ignore"
+        return {
+            "source": self.source,
+            "dataset": self.dataset.name,
+            "lane": self.lane,
+            "shape": self.shape,
+            "primary_key": orjson.dumps(self.primary_key).decode(),
+            "who": self.who,
+            "whole": whole,
+            "every": whole,
+            "status": "replayed" if self.lane == "replay" else "gone",
+        }
+
+    async def _check_key(self, connection: AsyncConnection) -> None:
+        """Refuse to make rows again by another key when some of them cannot be made again."""
+        cursor = await connection.execute(queries("refresh")["key"], self._facts())
+        row = await cursor.fetchone()
+        if self.lane != "replay" or row is None or tuple(row[0] or ()) == self.primary_key:
+            return
+        lost = sql.SQL(
+            "SELECT count(*) FROM {table} AS known WHERE known.source = %(source)s "
+            "AND NOT EXISTS (SELECT FROM raw_page AS page WHERE page.id = known.raw_page_id)"
+        )
+        count = await _count(connection, lost.format(table=_sql(self.dataset.table)), {"source": self.source})
+        if count:
+            raise Broken(
+                f"The primary_key of {self.source} has changed, but the raw pages of {count:,} of its rows are no "
+                "longer kept, so these cannot be made again. Read everything: "
+                f"kasparro run {self.source} --full-refresh"
+            )
+
+    async def _difference(self, connection: AsyncConnection) -> Difference:
+        cursor = await connection.execute(queries("refresh")["rows"], self._facts())
+        (rows,) = (await cursor.fetchall())[0]
+        counts = sql.SQL(
+            "SELECT (SELECT count(*) FROM {table} AS known WHERE {removable}), "
+            "(SELECT count(*) FROM {beside}), "
+            "(SELECT count(*) FROM {beside} AS made WHERE NOT EXISTS (SELECT FROM {table} AS known WHERE {same}))"
+        )
+        cursor = await connection.execute(counts.format(**self._words()), {"source": self.source})
+        missing, beside, new = (await cursor.fetchall())[0]
+        return Difference(rows=rows, missing=missing, beside=beside, new=new)
+
+    async def _write(self, connection: AsyncConnection, run_id: int) -> dict[str, int]:
+        words, facts = self._words(), {"source": self.source, "dataset": self.dataset.name, "run_id": run_id}
+        deleted = await _count(connection, sql.SQL(_DELETE).format(**words), facts)
+        cursor = await connection.execute(sql.SQL(_UPDATE).format(**words), facts)
+        updated, of_rows = (await cursor.fetchall())[0]
+        inserted = await _count(connection, sql.SQL(_INSERT).format(**words), facts)
+        beside = await _count(connection, sql.SQL("SELECT count(*) FROM {beside}").format(**words), facts)
+        return {
+            "deleted": deleted,
+            "updated": of_rows,
+            "inserted": inserted,
+            "unchanged": beside - inserted - of_rows,
+            "changed": updated,
+        }
+
+    def _words(self) -> dict[str, sql.Composable]:
+        """What stands for the names in the statements: tables, columns and conditions."""
+        names = [sql.Identifier(field.name) for field in self.dataset.fields]
+        taken = ("record_hash", "run_id", "raw_page_id", "raw_index")
+        written = [*(sql.Identifier(name) for name in taken), *names]
+        comma = sql.SQL(", ")
+        return {
+            "table": _sql(self.dataset.table),
+            "beside": _sql(self.table),
+            "same": _BY_RECORD if self.append else _BY_KEY,
+            "removable": self._removable(),
+            "kept": sql.SQL("INSERT INTO deleted_record (source, dataset, record_key, row, run_id) ")
+            + sql.SQL("SELECT source, %(dataset)s, record_key, row_to_json(gone), %(run_id)s FROM gone ")
+            + sql.SQL("WHERE {}").format(sql.Literal(self.lane == "refresh" and self.removal.deletions == "soft")),
+            "changes": comma.join(sql.SQL("{0} = made.{0}").format(name) for name in written),
+            "old": comparable(self.dataset, "known"),
+            "new": comparable(self.dataset, "made"),
+            "columns": comma.join([sql.Identifier("source"), sql.Identifier("record_key"), *written]),
+        }
+
+    def _removable(self) -> sql.Composable:
+        """Which rows of the table go, as they are not beside it.
+
+        A replay speaks only of pages that are still kept; a refresh of all rows, if the source hands out all it has.
+        """
+        gone = sql.SQL("known.source = %(source)s AND NOT EXISTS (SELECT FROM {beside} AS made WHERE {same})").format(
+            beside=_sql(self.table), same=_BY_RECORD if self.append else _BY_KEY
+        )
+        if self.lane == "replay":
+            return gone + sql.SQL(" AND EXISTS (SELECT FROM raw_page AS page WHERE page.id = known.raw_page_id)")
+        return gone if self.complete and self.removal.deletions != "ignore" else sql.SQL("false")
+
+    def _refusal(self, found: Difference) -> str:
+        what = "this replay" if self.lane == "replay" else "this refresh"
+        again = f"kasparro replay {self.source}" if self.lane == "replay" else f"kasparro run {self.source}"
+        option = " --accept-deletions" if self.lane == "replay" else " --full-refresh --accept-deletions"
+        return (
+            f"{self.source} has {found.rows:,} rows; after {what} it would have "
+            f"{found.rows - found.missing + found.new:,}, and max_deletions allows to lose {self.removal.limit}. "
+            f"Nothing was changed. If that is right: {again}{option}. If not, look at the source, and run again."
+        )
+
+
+_BY_KEY = sql.SQL("made.source = known.source AND made.record_key = known.record_key")
+_BY_RECORD = sql.SQL(
+    "made.source = known.source AND made.raw_page_id = known.raw_page_id AND made.raw_index = known.raw_index"
+)
+
+_DELETE = """
+WITH gone AS (DELETE FROM {table} AS known WHERE {removable} RETURNING known.*), kept AS ({kept})
+SELECT count(*) FROM gone"""
+
+_UPDATE = """
+WITH changed AS (
+    UPDATE {table} AS known SET {changes}, updated_at = now() FROM {beside} AS made
+    WHERE {same} AND known.record_hash <> made.record_hash AND ROW({old}) IS DISTINCT FROM ROW({new})
+    RETURNING made.record_key
+)
+SELECT count(*), count(DISTINCT record_key) FROM changed"""
+
+_INSERT = """
+WITH added AS (
+    INSERT INTO {table} ({columns}) SELECT {columns} FROM {beside} AS made
+    WHERE NOT EXISTS (SELECT FROM {table} AS known WHERE {same})
+    RETURNING 1
+)
+SELECT count(*) FROM added"""
+
+
+def _sql(name: str) -> sql.SQL:
+    return sql.SQL(name)  # type: ignore[arg-type,unused-ignore] # names are made or checked by us
+
+
+async def _count(connection: AsyncConnection, statement: sql.Composed, facts: dict[str, Any]) -> int:
+    cursor = await connection.execute(statement, facts)
+    return int((await cursor.fetchall())[0][0])
