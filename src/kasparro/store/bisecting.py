@@ -8,7 +8,9 @@ from psycopg import AsyncConnection, errors, sql
 
 from kasparro.model.run import Unit
 from kasparro.model.shaped import ROW_COLUMNS, Shaped
-from kasparro.store.loading import Refused, Target, Written, column_type, copy_rows, merge
+from kasparro.store.copying import copy_rows
+from kasparro.store.loading import Refused, Written, merge
+from kasparro.store.target import Target, column_type
 
 REFUSALS = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
 """What PostgreSQL raises because of a row, not because of its own state."""

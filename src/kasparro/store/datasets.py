@@ -8,8 +8,8 @@ from psycopg import AsyncConnection, sql
 from kasparro.errors import SchemaBroken
 from kasparro.model.dataset import NORMALIZED, Dataset, Field
 from kasparro.store.database import Database
-from kasparro.store.loading import column_type
 from kasparro.store.queries import queries
+from kasparro.store.target import column_type
 
 _SYSTEM = """source text NOT NULL COLLATE "C", record_key text NOT NULL COLLATE "C", record_hash bigint NOT NULL,
 run_id bigint NOT NULL, raw_page_id bigint NOT NULL, raw_index integer NOT NULL,

@@ -17,16 +17,18 @@ from kasparro.model.run import Counts, Unit
 from kasparro.model.shaped import Batch
 from kasparro.store.bisecting import REFUSALS, load_exactly
 from kasparro.store.database import Database
-from kasparro.store.loading import Target, Written, load, load_new, merge
+from kasparro.store.loading import Written, load, load_new
+from kasparro.store.probing import met
 from kasparro.store.queries import queries
 from kasparro.store.raw_pages import Kept, keep
 from kasparro.store.rejecting import records_of, refused_record, reject_columns
+from kasparro.store.target import Target
 from kasparro.store.turns import GiveWay, Turn, Turns
 
 _SHARDS = 8
 _NUMBERS = 64
 _STUBBORN = 16
-"""Batches that are merged after one whose keys were there already, before the direct way is tried again."""
+"""Batches after one on which the straight way, or probing, was tried in vain, before it is tried again."""
 
 _CLASHES = (errors.DeadlockDetected, errors.SerializationFailure, GiveWay)
 """Two transactions met; the one that lost does its work again."""
@@ -34,9 +36,15 @@ _CLASHES = (errors.DeadlockDetected, errors.SerializationFailure, GiveWay)
 
 @dataclass(slots=True)
 class _Way:
-    """How the next batch of a slice is written: straight into the table, unless that was tried in vain just now."""
+    """How the next batches of a slice are written.
+
+    Attributes:
+        merges: So many are merged, as the straight way was tried in vain just now.
+        whole: So many are sent whole, as most rows of the last one that was probed differed.
+    """
 
     merges: int = 0
+    whole: int = 0
 
 
 class PostgresLedger:
@@ -117,7 +125,7 @@ class PostgresLedger:
             while True:
                 try:
                     async with self._database.connection() as connection, connection.transaction():
-                        counts = await self._write(connection, unit, batch, turn)
+                        counts, changed = await self._write(connection, unit, batch, turn)
                 except KasparroError as error:
                     # `connection()` has translated what psycopg raised.
                     if not isinstance(error.__cause__, _CLASHES):
@@ -125,7 +133,7 @@ class PostgresLedger:
                 except GiveWay:
                     await turn.before()
                 else:
-                    turn.done(changes=counts.updated > 0)
+                    turn.done(changed)
                     return counts
 
     async def close(self, unit: Unit) -> None:
@@ -139,18 +147,18 @@ class PostgresLedger:
         if cursor.rowcount != 1:
             raise _lost(unit)
 
-    async def _write(self, connection: AsyncConnection, unit: Unit, batch: Batch, turn: Turn) -> Counts:
+    async def _write(
+        self, connection: AsyncConnection, unit: Unit, batch: Batch, turn: Turn
+    ) -> tuple[Counts, Sequence[str]]:
+        """Write a batch; return its counts, and the keys of the rows that it changed."""
         turn.at_work(connection.info.backend_pid)
         shape = self._shape if self._counted else None
         kept = await keep(connection, unit, batch, shape=shape, dataset=self._target.dataset.name)
         written = await self._load(connection, unit, batch, kept)
         await turn.mine(connection)
-        if turn.stale and written.unchanged + written.duplicates > 0:
-            # What was found unchanged may have been changed meanwhile by the batch before: it is looked at again.
-            if not written.staged:
-                raise GiveWay
-            target = replace(self._target, renumbered=kept.renumbered)
-            written = await merge(connection, target, unit, target.stage(), batch.shaped.count, written)
+        unmoved = written.unchanged + written.duplicates > 0
+        if turn.stale and unmoved and (not written.probed or await met(connection, turn.stale)):
+            raise GiveWay  # what was found unchanged was changed meanwhile by the batch before: all is done again
         cursor = await connection.execute(self._sql["profile"], _key(unit))
         row = await cursor.fetchone()
         if row is None:
@@ -169,7 +177,7 @@ class PostgresLedger:
         await self._advance(connection, unit, batch, counts, Profile.from_json(row[0]) | batch.shaped.profile)
         if kept.known and self._counted and not (written.updated or written.duplicates or written.refused):
             await kept.confirm(connection, unit, shape=self._shape, dataset=self._target.dataset.name)
-        return counts
+        return counts, written.changed
 
     async def _load(self, connection: AsyncConnection, unit: Unit, batch: Batch, kept: Kept) -> Written:
         """Write the rows, in the way that fits."""
@@ -186,7 +194,10 @@ class PostgresLedger:
                     return written
                 way.merges = _STUBBORN
             way.merges = max(way.merges - 1, 0)
-            written = await load(connection, target, unit, shaped)
+            written = await load(connection, target, unit, shaped, probe=way.whole == 0)
+            way.whole = max(way.whole - 1, 0)
+            if written.probed and written.unchanged < shaped.count // 2:
+                way.whole = _STUBBORN
         except REFUSALS:
             written = await load_exactly(connection, target, unit, shaped)
         if written.inserted == shaped.count:

@@ -1,40 +1,21 @@
 """Rows into a dataset's table, the cheapest way that is right.
 
 First they are copied straight into the table, as if all their keys were new: so a first load costs no more than `COPY`.
-Where a key is there already, PostgreSQL says so at once; then the rows are copied to a staging table, and one statement
-writes what differs. The staging table is probed against the primary key row by row (nested loop over the index), never
-by hashing or scanning the table: so a batch costs the same however large the table is, and a row that is already there
-is neither written nor locked. A value that PostgreSQL refuses takes the third way, in `bisecting`.
+Where a key is there already, PostgreSQL says so at once; then the rows that differ are found (`probing`), copied to a
+staging table, and merged by one statement. The table is probed by its primary key row by row (nested loop over the
+index), never by hashing or scanning it: so a batch costs the same however large the table is, and a row that is already
+there is neither written nor locked. A value that PostgreSQL refuses takes the third way, in `bisecting`.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from psycopg import AsyncConnection, errors, sql
 
-from kasparro.model.dataset import Dataset, Field
 from kasparro.model.run import Unit
-from kasparro.model.shaped import ROW_COLUMNS, Shaped
-
-_TYPES = {
-    "text": "text",
-    "integer": "bigint",
-    "numeric": "numeric",
-    "float": "double precision",
-    "boolean": "boolean",
-    "timestamp": "timestamp with time zone",
-    "date": "date",
-    "json": "json",
-}
-
-_CHUNK = 1 << 18
-
-_PLANNER = """
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_memoize = off;
-SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_material = off;
-SET LOCAL jit = off; SET LOCAL work_mem = '64MB'
-"""
+from kasparro.model.shaped import Shaped
+from kasparro.store.copying import copy_rows
+from kasparro.store.probing import differing
+from kasparro.store.target import PLANNER, Target, column_type, comparable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +29,20 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What became of the rows of a batch. `staged`: they still stand in the staging table."""
+    """What became of the rows of a batch.
+
+    Attributes:
+        changed: Keys of the rows that were updated.
+        probed: All keys of the batch stand in the table of `probing`.
+    """
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     duplicates: int = 0
     refused: tuple[Refused, ...] = ()
-    staged: bool = False
+    changed: tuple[str, ...] = ()
+    probed: bool = False
 
     def __add__(self, other: "Written") -> "Written":
         return Written(
@@ -64,72 +51,8 @@ class Written:
             unchanged=self.unchanged + other.unchanged,
             duplicates=self.duplicates + other.duplicates,
             refused=(*self.refused, *other.refused),
+            changed=(*self.changed, *other.changed),
         )
-
-
-NOTHING = Written()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where the rows of a slice go.
-
-    Attributes:
-        dataset: Its fields.
-        table: Qualified name, safe to put into SQL: that of the dataset, or one beside it with the same columns.
-        append: Each record is a row of its own, whatever its key.
-        pass_runs: Runs whose rows count as seen in this pass.
-        yields: A row of a later page stays, whatever ours says.
-        renumbered: Page numbers in the rows that stand for others: those pages were stored before.
-    """
-
-    dataset: Dataset
-    table: str
-    append: bool = False
-    pass_runs: Sequence[int] = ()
-    yields: bool = False
-    renumbered: Mapping[int, int] = field(default_factory=dict)
-
-    @property
-    def columns(self) -> sql.Composed:
-        """What stands in front of the fields, and the fields."""
-        return sql.SQL(", ").join(sql.Identifier(name) for name in (*ROW_COLUMNS, *self.fields))
-
-    def sent(self, shaped: Shaped) -> sql.Composed:
-        """The columns in the order in which the rows have them."""
-        names = self.fields if shaped.fields is None else shaped.fields
-        return sql.SQL(", ").join(sql.Identifier(name) for name in (*ROW_COLUMNS, *names))
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the dataset's fields."""
-        return tuple(field.name for field in self.dataset.fields)
-
-    @property
-    def into(self) -> sql.SQL:
-        """The table, as SQL."""
-        return sql.SQL(self.table)  # type: ignore[arg-type,unused-ignore] # names are checked at declaration
-
-    def stage(self, *, as_text: bool = False) -> sql.Identifier:
-        """Return the name of the staging table, which tells its shape: a dataset that gained a field gets another."""
-        shape = repr([(field.name, field.type) for field in self.dataset.fields])
-        digest = hashlib.md5(f"{self.dataset.name} {shape}".encode()).hexdigest()  # noqa: S324 - a name
-        return sql.Identifier("pg_temp", f"{'text' if as_text else 'stage'}_{digest}")
-
-
-def column_type(field: Field) -> str:
-    """Return the PostgreSQL type of a field."""
-    return _TYPES[field.type]
-
-
-async def copy_rows(connection: AsyncConnection, table: sql.Composable, columns: sql.Composable, rows: bytes) -> None:
-    """Send rows with COPY; as text where nothing is quoted or escaped, which means the same and is faster."""
-    plain = b'"' not in rows and b"\\" not in rows
-    form = sql.SQL("FORMAT text, DELIMITER ',', NULL ''" if plain else "FORMAT csv")
-    statement = sql.SQL("COPY {} ({}) FROM STDIN ({})").format(table, columns, form)
-    async with connection.cursor().copy(statement) as copy:
-        for start in range(0, len(rows), _CHUNK):
-            await copy.write(rows[start : start + _CHUNK])
 
 
 async def load_new(connection: AsyncConnection, target: Target, shaped: Shaped) -> Written | None:
@@ -142,34 +65,46 @@ async def load_new(connection: AsyncConnection, target: Target, shaped: Shaped) 
     return Written(inserted=shaped.count)
 
 
-async def load(connection: AsyncConnection, target: Target, unit: Unit, shaped: Shaped) -> Written:
-    """Write what differs inside the caller's transaction. Raises psycopg's error where a value is refused."""
-    async with connection.transaction():
-        await connection.execute(_stage_sql(target))
-        await copy_rows(connection, target.stage(), target.sent(shaped), shaped.rows)
-        return replace(await merge(connection, target, unit, target.stage(), shaped.count), staged=True)
-
-
-async def merge(  # noqa: PLR0913, PLR0917 - where, what, and what was done of it
-    connection: AsyncConnection,
-    target: Target,
-    unit: Unit,
-    stage: sql.Composable,
-    count: int,
-    before: Written = NOTHING,
+async def load(
+    connection: AsyncConnection, target: Target, unit: Unit, shaped: Shaped, *, probe: bool = True
 ) -> Written:
-    """Write what differs between so many staged rows and the table. `before`: what this transaction did of it."""
-    await connection.execute(_PLANNER)
+    """Write what differs inside the caller's transaction. Raises psycopg's error where a value is refused.
+
+    `probe`: most rows may be equal, so these are found first.
+    """
+    async with connection.transaction():
+        probe = probe and not target.append
+        found = await differing(connection, target, unit, shaped.rows) if probe else None
+        rows, count = (shaped.rows, shaped.count) if found is None else (found.rows, found.count)
+        equal = 0 if found is None else found.equal
+        if count == 0:
+            return Written(unchanged=equal, probed=True)
+        await connection.execute(_stage_sql(target))
+        await copy_rows(connection, target.stage(), target.sent(shaped), rows)
+        written = await merge(connection, target, unit, target.stage(), count)
+        return replace(written, unchanged=written.unchanged + equal, probed=probe)
+
+
+async def merge(connection: AsyncConnection, target: Target, unit: Unit, stage: sql.Composable, count: int) -> Written:
+    """Write what differs between so many staged rows and the table."""
+    await connection.execute(PLANNER)
     facts = {"source": unit.source, "slice": unit.slice_name, "pass_runs": list(target.pass_runs)}
     statement = _append_sql(target, stage) if target.append else _merge_sql(target, stage)
-    inserted, updated = before.inserted, before.updated
+    inserted, changed = 0, list[str]()
     while True:
         cursor = await connection.execute(statement, facts)
-        keys, same, older, more, changed = (await cursor.fetchall())[0]
-        unchanged = same - inserted - updated
-        inserted, updated = inserted + more, updated + changed
-        if unchanged + older + inserted + updated == keys:
-            return Written(inserted=inserted, updated=updated, unchanged=unchanged, duplicates=count - keys + older)
+        keys, same, older, more, updated = (await cursor.fetchall())[0]
+        unchanged = same - inserted - len(changed)
+        inserted += more
+        changed += updated or ()
+        if unchanged + older + inserted + len(changed) == keys:
+            return Written(
+                inserted=inserted,
+                updated=len(changed),
+                unchanged=unchanged,
+                duplicates=count - keys + older,
+                changed=tuple(changed),
+            )
         # Another slice wrote one of the keys meanwhile: now that its row can be seen, it is judged again.
 
 
@@ -235,12 +170,12 @@ def _merge_sql(target: Target, stage: sql.Composable) -> sql.Composed:
                 raw_index = excluded.raw_index, updated_at = now(), {changes}
             WHERE kept.record_hash <> excluded.record_hash AND (kept.run_id <> ALL (%(pass_runs)s)
                OR (SELECT page.slice FROM raw_page AS page WHERE page.id = kept.raw_page_id) <= %(slice)s)
-            RETURNING xmax = 0 AS inserted
+            RETURNING record_key, xmax = 0 AS inserted
         )
         SELECT (SELECT count(*) FROM judged),
                (SELECT count(*) FROM judged WHERE verdict = 'same'),
                (SELECT count(*) FROM judged WHERE verdict = 'older'),
-               count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written
+               count(*) FILTER (WHERE inserted), array_agg(record_key) FILTER (WHERE NOT inserted) FROM written
         """
     ).format(
         stage=stage,
@@ -263,15 +198,6 @@ _LATER = sql.SQL(
 )
 
 
-def comparable(dataset: Dataset, table: str) -> sql.Composed:
-    """Return the values of a row in a form that can be compared: json has no equality."""
-    columns = [
-        sql.SQL("{}.{}::text" if field.type == "json" else "{}.{}").format(sql.SQL(table), sql.Identifier(field.name))  # type: ignore[arg-type,unused-ignore]
-        for field in dataset.fields
-    ]
-    return sql.SQL(", ").join(columns)
-
-
 def _append_sql(target: Target, stage: sql.Composable) -> sql.Composed:
     """Each record is added, under a key that says which record of which page of which run it was."""
     names = sql.SQL(", ").join(sql.Identifier(name) for name in target.fields)
@@ -284,6 +210,6 @@ def _append_sql(target: Target, stage: sql.Composable) -> sql.Composed:
             FROM {stage} AS stage
             RETURNING 1
         )
-        SELECT count(*), 0, 0, count(*), 0 FROM written
+        SELECT count(*), 0, 0, count(*), NULL::text[] FROM written
         """
     ).format(table=target.into, names=names, page_id=_page_id(target, "stage"), stage=stage)

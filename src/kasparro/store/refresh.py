@@ -15,8 +15,8 @@ from kasparro.errors import Broken, Stopped
 from kasparro.model.dataset import Dataset
 from kasparro.model.removal import Removal
 from kasparro.store.database import Database
-from kasparro.store.loading import comparable
 from kasparro.store.queries import queries
+from kasparro.store.target import comparable
 
 Lane = Literal["refresh", "replay"]
 

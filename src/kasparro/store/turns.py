@@ -8,7 +8,7 @@ each holds a batch that waits for its turn; at worst it breaks what was none, wh
 """
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 from psycopg import AsyncConnection
@@ -30,27 +30,27 @@ class Turn:
     Attributes:
         over: Whether the batch was committed, as soon as that is known.
         pid: PostgreSQL's process that writes it.
-        changes: Whether it changed rows that were there before.
-        stale: Whether the batch before changed rows after this one began to look at them.
+        changed: Keys of rows that it changed, which were there before.
+        stale: Those that the batch before changed after this one began to look at them.
     """
 
     def __init__(self, ahead: "Turn | None") -> None:
         self._ahead = ahead
         self.over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.pid = 0
-        self.changes = False
-        self.stale = False
+        self.changed: Sequence[str] = ()
+        self.stale: Sequence[str] = ()
 
     def at_work(self, pid: int) -> None:
         """Note which of PostgreSQL's processes writes the batch, and that it begins now."""
         self.pid = pid
-        self.stale = False
+        self.stale = ()
         if self._ahead is not None and self._ahead.over.done() and self._ahead.over.result():
             self._ahead = None
 
-    def done(self, *, changes: bool) -> None:
-        """The batch is committed."""
-        self.changes = changes
+    def done(self, changed: Sequence[str]) -> None:
+        """The batch is committed, and has changed rows with these keys."""
+        self.changed = changed
         self.over.set_result(True)
 
     def failed(self) -> None:
@@ -64,7 +64,7 @@ class Turn:
             return
         if not await asyncio.shield(self._ahead.over):
             raise Stopped("A batch was not written because the one before it was not.", follows=True)
-        self.stale = self._ahead.changes
+        self.stale = self._ahead.changed
         self._ahead = None
 
     async def mine(self, connection: AsyncConnection) -> None:

@@ -197,9 +197,9 @@ async def test_a_page_that_is_known_is_not_merged_unless_its_rows_have_changed_s
     assert await (await desk(database, shaper)).write(old) == Counts(extracted=2, inserted=2)
     merges = []
 
-    async def counted(*given: Any) -> Any:
+    async def counted(*given: Any, **options: Any) -> Any:
         merges.append(1)
-        return await load(*given)
+        return await load(*given, **options)
 
     monkeypatch.setattr("kasparro.store.ledger.load", counted)
     assert await (await desk(database, shaper)).write(old) == Counts(extracted=2, unchanged=2)
