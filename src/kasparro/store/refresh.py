@@ -116,7 +116,12 @@ class Refresh:
             found = await self._difference(connection)
             if self.removal.refuses(shrunk=found.missing - found.new, rows=found.rows):
                 return found
-            facts = {**self._facts(), "run_id": run_id, "pass_id": row[0], **await self._write(connection, run_id)}
+            facts = {
+                **self._facts(),
+                "run_id": run_id,
+                "pass_id": row[0],
+                **await self._write(connection, run_id, found),
+            }
             await connection.execute(text["counted"], facts)
             if self.lane == "refresh":
                 await connection.execute(text["unled"], facts)
@@ -171,20 +176,13 @@ class Refresh:
         missing, beside, new = (await cursor.fetchall())[0]
         return Difference(rows=rows, missing=missing, beside=beside, new=new)
 
-    async def _write(self, connection: AsyncConnection, run_id: int) -> dict[str, int]:
+    async def _write(self, connection: AsyncConnection, run_id: int, found: Difference) -> dict[str, int]:
         words, facts = self._words(), {"source": self.source, "dataset": self.dataset.name, "run_id": run_id}
-        deleted = await _count(connection, sql.SQL(_DELETE).format(**words), facts)
-        cursor = await connection.execute(sql.SQL(_UPDATE).format(**words), facts)
-        updated, of_rows = (await cursor.fetchall())[0]
-        inserted = await _count(connection, sql.SQL(_INSERT).format(**words), facts)
-        beside = await _count(connection, sql.SQL("SELECT count(*) FROM {beside}").format(**words), facts)
-        return {
-            "deleted": deleted,
-            "updated": of_rows,
-            "inserted": inserted,
-            "unchanged": beside - inserted - of_rows,
-            "changed": updated,
-        }
+        deleted = await _count(connection, sql.SQL(_DELETE).format(**words), facts) if found.missing else 0
+        updated = await _count(connection, sql.SQL(_UPDATE).format(**words), facts)
+        inserted = await _count(connection, sql.SQL(_INSERT).format(**words), facts) if found.new else 0
+        unchanged = found.beside - inserted - updated
+        return {"deleted": deleted, "updated": updated, "inserted": inserted, "unchanged": unchanged}
 
     def _words(self) -> dict[str, sql.Composable]:
         """What stands for the names in the statements: tables, columns and conditions."""
@@ -244,7 +242,7 @@ WITH changed AS (
     WHERE {same} AND known.record_hash <> made.record_hash AND ROW({old}) IS DISTINCT FROM ROW({new})
     RETURNING made.record_key
 )
-SELECT count(*), count(DISTINCT record_key) FROM changed"""
+SELECT count(DISTINCT record_key) FROM changed"""
 
 _INSERT = """
 WITH added AS (
