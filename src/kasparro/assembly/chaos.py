@@ -1,24 +1,28 @@
-"""Runs sources while they are killed, cut off and frozen, and checks that nothing was lost or doubled."""
+"""Runs sources while they are disturbed in all ways that a plan knows, and checks that nothing was lost or doubled."""
 
 import asyncio
 import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from kasparro.errors import Broken
-from kasparro.faults.plan import Fault
+from kasparro.faults.plan import Fault, Seam
 from kasparro.store.witness import Witness, scratch_database, witness
 
-_LIMIT = 120.0
-"""Seconds after which a run that does not end is a failure."""
+_LIMIT = 240.0
+"""Seconds after which a run that does not end is a failure; a run waits for its database for half of that."""
 
 _WELL = frozenset({0, 3})
 """Exit codes of runs that came to their end, with or without rejects."""
+
+_UNUSABLE = 2
+"""Exit code of runs that the operator must do something about; no fault asks for that."""
 
 _LOOK = 0.005
 _PATIENCE = 3.0
@@ -30,18 +34,43 @@ class Chaos:
     """What is to be disturbed, and how.
 
     Attributes:
-        arguments: Of `kasparro run`: configuration and sources.
+        command: Arguments of Python that run the sources, with this seam disturbed by dice of this seed; such a run
+            prints a line when it was.
         environment: Of the runs, apart from the database.
+        append: Sources of which each record becomes a row of its own.
         plan: The faults, one after the other.
         disturb: Called between the undisturbed run and the faults: makes upstream fail.
+        restart: Lets the server of the database crash, and returns when it answers again.
         say: Takes one line for each thing that happens.
     """
 
-    arguments: Sequence[str]
+    command: Callable[[Seam | None, int], Sequence[str]]
     environment: Mapping[str, str]
+    append: Collection[str]
     plan: Sequence[Fault]
     disturb: Callable[[], None]
+    restart: Callable[[], Awaitable[None]]
     say: Callable[[str], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """What was found by now, by invariant, and how often each act struck."""
+
+    found: dict[str, str] = field(default_factory=dict)
+    struck: Counter[str] = field(default_factory=Counter)
+
+    def add(self, judged: Mapping[str, str], when: str) -> None:
+        """Add what was wrong at a time; what is wrong already is not told again."""
+        for invariant, wrong in judged.items():
+            before = self.found.setdefault(invariant, "")
+            if wrong and not before:
+                self.found[invariant] = f"{when}: {wrong}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was wrong."""
+        return not any(self.found.values())
 
 
 async def run_chaos(chaos: Chaos, url: str) -> dict[str, str]:
@@ -54,45 +83,48 @@ async def run_chaos(chaos: Chaos, url: str) -> dict[str, str]:
         Broken: a run did not end, or an undisturbed one failed.
         Misconfigured: there may be no database beside the one at hand.
     """
-    name = f"kasparro_chaos_{secrets.token_hex(4)}"
+    name, tally, left = f"kasparro_chaos_{secrets.token_hex(4)}", _Tally(), list(chaos.plan)
     async with scratch_database(url, f"{name}_calm") as calm:
         await _to_the_end(chaos, calm)
-        async with witness(calm) as one:
+        async with witness(calm, chaos.append) as one:
             undisturbed = await one.facts()
+            tally.add(await one.broken(undisturbed), "without any fault")
     chaos.disturb()
-    left, found, struck = list(chaos.plan), dict[str, str](), 0
-    while left:
-        async with scratch_database(url, name) as scratch, witness(scratch) as one:
-            struck += await _strike_all(chaos, scratch, one, left)
-            await _to_the_end(chaos, scratch)
-            for invariant, wrong in (await one.broken(undisturbed)).items():
-                found[invariant] = "; ".join(filter(None, (found.get(invariant, ""), wrong)))
-            if any(found.values()):
-                break
-    chaos.say(f"{struck} of {len(chaos.plan)} faults struck a run.")
-    return found
+    while left and tally.whole:
+        async with scratch_database(url, name) as scratch, witness(scratch, chaos.append) as one:
+            # A run that came to its end is not followed by another one: that might mend what is wrong.
+            if not await _strike_all(chaos, scratch, one, left, tally):
+                await _to_the_end(chaos, scratch)
+            tally.add(await one.broken(undisturbed), "at the end")
+    each = ", ".join(f"{act} {times}" for act, times in sorted(tally.struck.items()))
+    chaos.say(f"{tally.struck.total()} of {len(chaos.plan) - len(left)} faults struck a run: {each or 'none'}.")
+    return tally.found
 
 
-async def _strike_all(chaos: Chaos, url: str, one: Witness, left: list[Fault]) -> int:
-    """Let faults strike until a run comes to its end, taking them off the list; return how many struck."""
-    struck = 0
-    while left:
+async def _strike_all(chaos: Chaos, url: str, one: Witness, left: list[Fault], tally: _Tally) -> bool:
+    """Let faults strike, taking them off the list, until a run comes to its end or something is wrong.
+
+    Returns whether the last run came to its end.
+    """
+    over = False
+    while left and tally.whole and not over:
         fault = left.pop(0)
         hit, over = await _strike(chaos, url, one, fault)
-        struck += hit
-        chaos.say(f"{fault}: {'struck' if hit else 'the run ended before it'}")
-        if over:
-            break
-    return struck
+        tally.struck[fault.act] += hit
+        tally.add(await one.standing(), f"after {fault}")
+        chaos.say(f"{len(chaos.plan) - len(left)}. {fault}: {'struck' if hit else 'the run ended before it'}")
+    return over
 
 
 @asynccontextmanager
-async def _running(chaos: Chaos, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _running(
+    chaos: Chaos, url: str, seam: Seam | None = None, seed: int = 0
+) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "kasparro", "run", "--json", *chaos.arguments),
+        *chaos.command(seam, seed),
         env={**chaos.environment, "DATABASE_URL": url},
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL if seam is None else asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
@@ -100,30 +132,44 @@ async def _running(chaos: Chaos, url: str) -> AsyncIterator[asyncio.subprocess.P
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await process.communicate()
 
 
-async def _ended(process: asyncio.subprocess.Process) -> int:
+async def _ended(process: asyncio.subprocess.Process) -> tuple[bool, bytes]:
+    """Wait for the end of a run; return whether it came to its own, and what it said."""
     try:
-        return await asyncio.wait_for(process.wait(), _LIMIT)
+        said, _ = await asyncio.wait_for(process.communicate(), _LIMIT)
     except TimeoutError as error:
         raise Broken(f"A run did not end within {_LIMIT:.0f} seconds.") from error
+    if process.returncode == _UNUSABLE:
+        raise Broken("A run ended with exit code 2: something has to be changed first. Run it by hand: kasparro run")
+    return process.returncode in _WELL, said or b""
 
 
 async def _to_the_end(chaos: Chaos, url: str) -> None:
     """Run until nothing is left to do: rejects are fine, failures are not."""
     async with _running(chaos, url) as process:
-        code = await _ended(process)
-    if code not in _WELL:
-        raise Broken(f"An undisturbed run ended with exit code {code}. Run it by hand: kasparro run")
+        well, _ = await _ended(process)
+    if not well:
+        raise Broken(f"An undisturbed run ended with exit code {process.returncode}. Run it by hand: kasparro run")
 
 
 async def _strike(chaos: Chaos, url: str, one: Witness, fault: Fault) -> tuple[bool, bool]:
     """Begin a run and let a fault strike it; tell whether it did, and whether the run came to its end all the same."""
-    async with _running(chaos, url) as process:
+    match fault.act:
+        case "delay" | "truncate" | "double" | "reorder" | "lose":
+            async with _running(chaos, url, fault.act, fault.seed) as process:
+                well, said = await _ended(process)
+            return said != b"", well
+        case "kill" | "cut" | "freeze" | "restart":
+            pass
+        case _:
+            assert_never(fault.act)
+    async with _running(chaos, url, fault.beside, fault.seed) as process:
         pid = await _found(process, one, fault)
         if pid is None or process.returncode is not None:
-            return False, True
+            well, _ = await _ended(process)
+            return False, well
         match fault.act:
             case "kill":
                 process.kill()
@@ -131,10 +177,12 @@ async def _strike(chaos: Chaos, url: str, one: Witness, fault: Fault) -> tuple[b
                 await one.cut(pid)
             case "freeze":
                 await _freeze(chaos, url, one, process)
+            case "restart":
+                await chaos.restart()
             case _:
                 assert_never(fault.act)
-        code = await _ended(process)
-    return True, code in _WELL
+        well, _ = await _ended(process)
+    return True, well
 
 
 async def _freeze(chaos: Chaos, url: str, one: Witness, process: asyncio.subprocess.Process) -> None:
@@ -145,6 +193,7 @@ async def _freeze(chaos: Chaos, url: str, one: Witness, process: asyncio.subproc
         async with _running(chaos, url) as other:
             # Where the frozen one holds rows that the other needs, the other ends only after it is woken.
             await asyncio.wait({asyncio.ensure_future(other.wait())}, timeout=_PATIENCE)
+            await one.remember()
             process.send_signal(signal.SIGCONT)
             await _ended(other)
     finally:

@@ -1,17 +1,19 @@
-"""What `chaos` disturbs: the sources that are named, or three bundled ones and the server they read from."""
+"""What `chaos` disturbs: the sources that are named, or bundled ones and the server they read from."""
 
+import asyncio
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kasparro.assembly.chaos import Chaos, run_chaos
-from kasparro.assembly.storage import open_url
-from kasparro.cli.context import Consoles
+from kasparro.cli.context import Consoles, chosen
 from kasparro.config import Settings, read_environment
+from kasparro.errors import Misconfigured
 from kasparro.faults.bundled import write_bundled
-from kasparro.faults.plan import Fault
+from kasparro.faults.plan import Fault, Seam
+from kasparro.faults.server import private_server
 from kasparro.faults.upstream import Upstream, serving
 
 _SMALL_PAGES = {"KASPARRO_PAGE_BYTES": "65536", "ETL_BATCH_SIZE": "1000", "ETL_CHECKPOINT_INTERVAL": "1000"}
@@ -20,11 +22,21 @@ _SMALL_PAGES = {"KASPARRO_PAGE_BYTES": "65536", "ETL_BATCH_SIZE": "1000", "ETL_C
 _FAILING = 0.12
 """Share of the bundled server's answers that fail."""
 
+Restart = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sources:
-    arguments: list[str]
+    config: Path | None
+    names: list[str]
     upstream: Upstream
+
+    def command(self, seam: Seam | None, seed: int) -> list[str]:
+        """Return the arguments of Python that run the sources."""
+        named = [*([] if self.config is None else ["--config", str(self.config)]), *self.names]
+        if seam is None:
+            return ["-m", "kasparro", "run", "--json", *named]
+        return ["-m", "kasparro.cli.disturbed", seam, str(seed), *named]
 
 
 async def disturbed(  # noqa: PLR0913, PLR0917 - what the command was given
@@ -36,14 +48,17 @@ async def disturbed(  # noqa: PLR0913, PLR0917 - what the command was given
         def disturb() -> None:
             prepared.upstream.share = _FAILING
 
-        made = Chaos(
-            arguments=prepared.arguments,
-            environment={**read_environment(), **_SMALL_PAGES},
-            plan=plan,
-            disturb=disturb,
-            say=lambda line: screens.errors.print(line, markup=False, soft_wrap=True),
-        )
-        async with open_url(settings) as url:
+        wanted = await chosen(prepared.names, prepared.config, settings)
+        async with _server(settings) as (url, restart):
+            made = Chaos(
+                command=prepared.command,
+                environment={**read_environment(), **_SMALL_PAGES},
+                append={source.name for source in wanted.sources if source.append},
+                plan=plan,
+                disturb=disturb,
+                restart=restart,
+                say=lambda line: screens.errors.print(line, markup=False, soft_wrap=True),
+            )
             found = await run_chaos(made, url)
         if not sources:
             made.say(f"{prepared.upstream.failed} answers of the bundled server failed.")
@@ -52,12 +67,28 @@ async def disturbed(  # noqa: PLR0913, PLR0917 - what the command was given
 
 @contextmanager
 def _prepared(sources: list[str], config: Path | None, seed: int) -> Iterator[_Sources]:
-    """Give the arguments of the runs: the sources that are named, or bundled ones and the server they read from."""
+    """Give the sources that are named, or bundled ones and the server they read from."""
     upstream = Upstream(seed)
     if sources:
-        named = ["--config", str(config)] if config is not None else []
-        yield _Sources(arguments=[*named, *sources], upstream=upstream)
+        yield _Sources(config=config, names=sources, upstream=upstream)
         return
     with tempfile.TemporaryDirectory(prefix="kasparro-chaos-") as folder, serving(upstream) as address:
-        written = write_bundled(Path(folder), address)
-        yield _Sources(arguments=["--config", str(written)], upstream=upstream)
+        yield _Sources(config=write_bundled(Path(folder), address), names=[], upstream=upstream)
+
+
+@asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[tuple[str, Restart]]:
+    """Give the server that the settings name, which is left alone, or a private one, which may be restarted."""
+    if settings.database_url is not None:
+
+        async def refuse() -> None:
+            raise Misconfigured("A server that DATABASE_URL names is not restarted. Unset it, or leave restart out.")
+
+        yield settings.database_url.get_secret_value(), refuse
+        return
+    with private_server() as server:
+
+        async def crash() -> None:
+            await asyncio.to_thread(server.crash)
+
+        yield server.url, crash

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-RECORDS, SIZE, ENTRIES = 2500, 100, 120
+RECORDS, SIZE, ENTRIES = 1500, 100, 120
 _SLOW = 0.05
 
 

@@ -1,91 +1,113 @@
-"""Sources are killed, cut off and frozen; all is there afterwards, and once. And the check finds what is not."""
+"""Sources are disturbed in every way that is known; all is there afterwards, and once."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from kasparro.assembly.running import run_declared
-from kasparro.store.witness import Facts, Witness, witness
+from kasparro.cli.disturbed import main
+from kasparro.faults.plan import ACTS
 
 COMMAND = [sys.executable, "-m", "kasparro", "chaos"]
 
 
-def chaos(url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def chaos(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
-    environment = {**kept, "DATABASE_URL": url, **more}
     return subprocess.run(
-        [*COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
+        [*COMMAND, *arguments],
+        env={**kept, **more},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
     )
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_whoever_ends_it_early_finds_nothing_left_behind(tmp_path: Path, number: signal.Signals) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
+    with subprocess.Popen(
+        [*COMMAND, "--rounds", "50"], env={**kept, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Repeat this plan")
+        assert process.stderr.readline().startswith("1. ")
+        assert list(tmp_path.glob("kasparro-chaos-*"))
+        process.send_signal(number)
+        assert process.wait(60) == 130
+    assert list(tmp_path.glob("kasparro-chaos-*")) == []
+
+
+def struck(said: subprocess.CompletedProcess[str]) -> list[str]:
+    """The acts that struck a run."""
+    return [line.split()[1].rstrip(",") for line in said.stderr.splitlines() if line.endswith(": struck")]
+
+
 @pytest.mark.slow
-def test_twenty_faults_over_three_kinds_of_sources(server_url: str) -> None:
-    said = chaos(server_url, "--seed", "20", "--rounds", "20", "--json")
+def test_twenty_faults_over_three_kinds_of_sources(tmp_path: Path) -> None:
+    said = chaos(tmp_path, "--seed", "20", "--rounds", "20", "--json")
     assert said.returncode == 0, said.stdout + said.stderr
     found = json.loads(said.stdout)
     assert found["broken"] == {}
-    assert len(found["invariants"]) == 7
-    struck = [line for line in said.stderr.splitlines() if line.endswith("struck")]
-    assert len(struck) >= 15  # a run may end before its fault; most must not
-    assert {line.split()[0] for line in struck} == {"kill", "cut", "freeze"}
-    assert "Repeat this plan with: kasparro chaos --seed 20 --rounds 20" in said.stderr
+    assert len(found["invariants"]) == 12
+    assert len(struck(said)) >= 17  # a run may end before its fault; most must not
+    assert set(struck(said)) == set(ACTS)
+    assert f"kasparro chaos --seed 20 --rounds 20 --faults {','.join(ACTS)}" in said.stderr
+
+
+@pytest.mark.slow
+def test_sources_of_the_user_on_a_server_of_the_user(server_url: str, tmp_path: Path) -> None:
+    lines = "".join(f"{number},{number % 7}\n" for number in range(4000))
+    (tmp_path / "log.csv").write_text(f"title,value\n{lines}")
+    source = {"type": "csv", "path": "log.csv", "write_disposition": "append"}
+    (tmp_path / "my.yaml").write_text(json.dumps({"sources": {"log": source, "other": {**source, "path": "none.csv"}}}))
+    arguments = ["log", "--config", "my.yaml", "--seed", "3", "--rounds", "4", "--faults", "kill,lose,truncate"]
+    said = chaos(tmp_path, *arguments, DATABASE_URL=server_url)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.count("holds ") == 12
+    assert {"lose", "truncate"} <= set(struck(said))
+    assert f"kasparro chaos {' '.join(arguments[:7])} --faults kill,truncate,lose" in said.stderr
     with psycopg.connect(server_url) as connection:
         left = connection.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'kasparro_chaos%'").fetchall()
     assert left == [(0,)]
 
 
-def test_it_is_refused_in_production_and_unknown_faults_are_named(server_url: str) -> None:
-    said = chaos(server_url, ENVIRONMENT="production")
-    assert (said.returncode, "--force" in said.stderr) == (2, True)
-    said = chaos(server_url, "--faults", "kill,flood")
-    assert said.returncode == 2
-    assert "There is no fault flood. There are: kill, cut, freeze" in said.stderr
-
-
-@pytest.fixture
-async def loaded(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Witness, Facts]]:
-    file = tmp_path / "a.csv"
-    file.write_text("id,title\n1,a\n2,b\n,no key\n")
-    await run_declared(
-        {"s": {"type": "csv", "path": str(file), "primary_key": "id"}}, datasets={}, database_url=database_url
-    )
-    async with witness(database_url) as one:
-        yield one, await one.facts()
-
-
-async def test_a_whole_database_is_found_whole(loaded: tuple[Witness, Facts]) -> None:
-    one, facts = loaded
-    assert {count for count, _ in facts.rows.values()} == {2}
-    assert {count for count, _ in facts.rejects.values()} == {1}
-    assert set((await one.broken(facts)).values()) == {""}
-
-
 @pytest.mark.parametrize(
-    ("tampering", "invariant"),
+    ("arguments", "more", "words"),
     [
-        ("DELETE FROM normalized_data WHERE record_key = '1'", "rows equal an undisturbed run"),
-        ("UPDATE normalized_data SET title = 'x' WHERE record_key = '1'", "rows equal an undisturbed run"),
-        ("DELETE FROM normalized_data WHERE record_key = '1'", "row counts equal recounts"),
-        ("DELETE FROM rejected_record", "rejects equal an undisturbed run"),
-        ("UPDATE etl_source SET inserted = inserted + 1", "totals equal the sum of the runs"),
-        ("UPDATE etl_checkpoint SET extracted = extracted + 1", "checkpoints count what was committed"),
-        ("UPDATE raw_page SET records = records + 10", "every raw record is accounted for"),
-        (
-            "INSERT INTO etl_run (source, holder, config_hash, code_version) VALUES ('s', '', '', '')",
-            "every run ended, and its counts add up",
-        ),
+        ([], {"ENVIRONMENT": "production"}, "--force"),
+        (["--faults", "kill,flood"], {}, f"There is no fault flood. There are: {', '.join(ACTS)}"),
+        (["--faults", "restart"], {"DATABASE_URL": "postgresql://h/d"}, "Unset DATABASE_URL"),
+        (["nothing"], {"DATABASE_URL": "postgresql://h/d"}, "There is no source 'nothing'"),
     ],
 )
-async def test_what_is_broken_is_found(
-    loaded: tuple[Witness, Facts], database_url: str, tampering: str, invariant: str
+def test_what_is_refused_before_anything_begins(
+    tmp_path: Path, arguments: list[str], more: dict[str, str], words: str
 ) -> None:
-    one, facts = loaded
+    said = chaos(tmp_path, *arguments, **more)
+    assert said.returncode == 2, said.stderr
+    assert words in said.stderr
+
+
+def test_a_disturbed_run_says_so_and_ends_as_a_run_does(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    (tmp_path / "a.csv").write_text("id,title\n1,a\n2,b\n")
+    source = {"type": "csv", "path": "a.csv", "primary_key": "id"}
+    (tmp_path / "my.yaml").write_text(json.dumps({"sources": {"s": source, "t": source}}))
+    assert main(["truncate", "4", "--config", "my.yaml", "s"]) == 1
+    assert main(["double", "4", "--config", "my.yaml", "t"]) == 0
+    assert main(["double", "4", "--config", "my.yaml", "nothing"]) == 2
+    assert capsys.readouterr().out == "truncate s\ndouble t\n"
     with psycopg.connect(database_url) as connection:
-        connection.execute(tampering.encode())
-    assert (await one.broken(facts))[invariant] != ""
+        counts = "SELECT extracted, inserted, unchanged + duplicates FROM etl_run WHERE source = 't'"
+        assert connection.execute(counts).fetchall() == [(4, 2, 2)]
+        assert connection.execute("SELECT count(*) FROM normalized_data WHERE source = 't'").fetchall() == [(2,)]

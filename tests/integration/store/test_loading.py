@@ -105,6 +105,19 @@ async def test_pages_that_were_gathered_are_stored_one_by_one_and_rows_know_thei
     assert query(database_url, "SELECT bookmark, pages, extracted FROM etl_checkpoint") == [({"next": 4}, 4, 5)]
 
 
+async def test_a_page_that_comes_twice_in_a_batch_is_stored_once(
+    database: Database, database_url: str, shaper: Shaper
+) -> None:
+    at = await desk(database, shaper)
+    counts = await at.write([{"id": 1}], [{"id": 2}], [{"id": 1}])
+    assert counts == Counts(extracted=3, inserted=2, duplicates=1)
+    assert query(database_url, "SELECT content, last_number - id FROM raw_page ORDER BY id") == [
+        ('[{"id":1}]', 2),
+        ('[{"id":2}]', 0),
+    ]
+    assert query(database_url, "SELECT count(*) FROM data.d JOIN raw_page ON raw_page.id = raw_page_id") == [(2,)]
+
+
 async def test_only_the_rows_that_postgresql_refuses_are_left_out(
     database: Database, database_url: str, shaper: Shaper
 ) -> None:

@@ -1,38 +1,33 @@
-import http.client
-import urllib.error
-import urllib.request
-
 import pytest
 
-from kasparro.faults.plan import ACTS, POINTS, planned
-from kasparro.faults.upstream import RECORDS, SIZE, Upstream, serving
-
-
-def read_often(address: str, times: int) -> None:
-    for _ in range(times):
-        with urllib.request.urlopen(address) as answer:
-            answer.read()
+from kasparro.faults.plan import ACTS, POINTS, SEAMS, STRIKES, Fault, planned
 
 
 def test_a_seed_gives_one_plan() -> None:
     plan = planned(7, 200)
     assert plan == planned(7, 200)
     assert plan != planned(8, 200)
-    assert {fault.act for fault in plan} == set(ACTS)
     assert {fault.point for fault in plan} == set(POINTS)
     assert {fault.act for fault in planned(7, 50, ["cut"])} == {"cut"}
-    assert str(plan[0]).startswith(f"{plan[0].act} at {plan[0].point} after ")
 
 
-def test_the_server_fails_as_often_as_told() -> None:
-    upstream = Upstream(3)
-    with serving(upstream) as address:
-        for path in ("/items?page=1", "/feed"):
-            with urllib.request.urlopen(address + path) as answer:
-                assert len(answer.read()) == len(upstream.body(path)[1])
-        assert upstream.failed == 0
-        upstream.share = 1.0
-        with pytest.raises((urllib.error.HTTPError, http.client.IncompleteRead)):
-            read_often(address + "/items?page=1", 20)
-    assert upstream.failed > 0
-    assert upstream.body(f"/items?page={RECORDS // SIZE + 1}")[1] == b'{"items": []}'
+@pytest.mark.parametrize("seed", range(20))
+def test_no_act_comes_a_second_time_before_all_others_came(seed: int) -> None:
+    acts = [fault.act for fault in planned(seed, 3 * len(ACTS))]
+    for start in range(0, len(acts), len(ACTS)):
+        assert sorted(acts[start : start + len(ACTS)]) == sorted(ACTS)
+
+
+def test_strikes_may_have_company_of_the_acts_that_are_wanted() -> None:
+    plan = planned(7, 400)
+    assert {fault.beside for fault in plan if fault.act in STRIKES} == {None, *SEAMS}
+    assert {fault.beside for fault in plan if fault.act in SEAMS} == {None}
+    assert {fault.beside for fault in planned(7, 50, ["kill", "double"])} == {None, "double"}
+    assert {fault.beside for fault in planned(7, 50, STRIKES)} == {None}
+
+
+def test_a_fault_tells_what_is_needed_to_know_it() -> None:
+    assert str(Fault(act="kill", point="copy", delay=0.25)) == "kill at copy, 0.25 s in"
+    struck = Fault(act="cut", point="after", delay=0, beside="double", seed=4)
+    assert str(struck) == "cut at after, 0.00 s in, beside double, dice 4"
+    assert str(Fault(act="reorder", point="copy", delay=0, seed=9)) == "reorder, dice 9"

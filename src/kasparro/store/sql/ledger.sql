@@ -30,7 +30,7 @@ UPDATE raw_page AS page
 SET last_number = greatest(page.last_number, given.number), last_at = now(),
     last_pass_id = coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s)
 FROM (SELECT sha256, max(id) AS number FROM unnest(%(sha256s)b::bytea[], %(ids)b::bigint[]) AS one (sha256, id) GROUP BY sha256) AS given
-WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = given.sha256 AND page.id <> ALL (%(added)s)
+WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = given.sha256 AND (page.id <> ALL (%(added)s) OR page.id < given.number)
 RETURNING page.sha256, page.id, page.run_id = %(run_id)s,
        page.merged_shape = %(shape)s AND page.merged_at = coalesce((
            SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0)
