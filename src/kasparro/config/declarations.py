@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from kasparro.config.datasets import check_dataset, declare_dataset
 from kasparro.config.hashing import secrets_of
 from kasparro.config.mistakes import Mistakes, Place
-from kasparro.config.pydantic_dataset import dataset_from_model
 from kasparro.config.sources import Kinds, Known, check_source_name, checked_instance, declare_source, is_kind, notes_of
 from kasparro.config.substitution import Filled, substitute
 from kasparro.config.suggestions import unknown_key
@@ -152,6 +151,8 @@ def _datasets(section: object, mistakes: Mistakes, texts: Mapping[Place, str]) -
             case Dataset():
                 declared = check_dataset(replace(given, name=name), place, mistakes)
             case type() if issubclass(given, BaseModel):
+                from kasparro.config.pydantic_dataset import dataset_from_model  # noqa: PLC0415 - for Python alone
+
                 declared = dataset_from_model(name, given, place, mistakes)
             case _:
                 declared = declare_dataset(name, given, place, mistakes, texts)

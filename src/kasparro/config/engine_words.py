@@ -2,8 +2,10 @@
 
 import zoneinfo
 from functools import cache
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 
 @cache
@@ -12,7 +14,7 @@ def pattern_problem(pattern: str) -> str | None:
     with _connection() as connection:
         try:
             connection.execute("SELECT regexp_full_match('', ?)", [pattern])
-        except duckdb.Error as error:
+        except _errors() as error:
             return _reason(error)
     return None
 
@@ -23,7 +25,7 @@ def expression_problem(expression: str) -> str | None:
     with _connection() as connection:
         try:
             statements = connection.extract_statements(f"SELECT (\n{expression}\n)")
-        except duckdb.Error as error:
+        except _errors() as error:
             return _reason(error)
     return None if len(statements) == 1 else "one expression is allowed, without ;"
 
@@ -37,10 +39,18 @@ def timezone_names() -> tuple[str, ...]:
     return tuple(sorted(names & zoneinfo.available_timezones() or names))
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def _errors() -> "type[duckdb.Error]":
+    import duckdb  # noqa: PLC0415 - as below
+
+    return duckdb.Error
+
+
+def _connection() -> "duckdb.DuckDBPyConnection":
     """Return a database of its own, which takes about 15 ms: the default one belongs to the user's program."""
+    import duckdb  # noqa: PLC0415 - takes a twentieth of a second, and most configurations hold no such words
+
     return duckdb.connect(config={"threads": 1, "temp_directory": ""})
 
 
-def _reason(error: duckdb.Error) -> str:
+def _reason(error: Exception) -> str:
     return str(error).splitlines()[0].partition("Error: ")[2]

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-
 from kasparro.errors import Transient
 
 T = TypeVar("T")
@@ -91,38 +89,17 @@ async def retrying(
         Transient: the last error, with the number of attempts in its message and facts.
     """
     time_ = Timing() if timing is None else timing
-    started = time_.clock()
-
-    async def attempt() -> T:
-        return await call()
-
-    def wait(state: RetryCallState) -> float:
-        return wait_after(policy, state.attempt_number, _transient(state).retry_after, time_.dice)
-
-    def stop(state: RetryCallState) -> bool:
-        spent = time_.clock() - started + state.upcoming_sleep
-        return state.attempt_number >= policy.attempts or spent > policy.total_seconds
-
-    def tell(state: RetryCallState) -> None:
-        on_retry(state.attempt_number, state.upcoming_sleep, _transient(state).message)
-
-    again = AsyncRetrying(
-        sleep=time_.sleep,
-        stop=stop,
-        wait=wait,
-        retry=retry_if_exception_type(Transient),
-        before_sleep=tell,
-        reraise=True,
-    )
-    try:
-        return await again(attempt)
-    except Transient as error:
-        raise _spent(error, int(again.statistics["attempt_number"])) from error
-
-
-def _transient(state: RetryCallState) -> Transient:
-    error = None if state.outcome is None else state.outcome.exception()
-    return error if isinstance(error, Transient) else Transient("no reason given")
+    started, attempt = time_.clock(), 1
+    while True:
+        try:
+            return await call()
+        except Transient as error:
+            wait = wait_after(policy, attempt, error.retry_after, time_.dice)
+            if attempt >= policy.attempts or time_.clock() - started + wait > policy.total_seconds:
+                raise _spent(error, attempt) from error
+            on_retry(attempt, wait, error.message)
+        await time_.sleep(wait)
+        attempt += 1
 
 
 def _spent(error: Transient, attempts: int) -> Transient:

@@ -6,60 +6,17 @@ and the row is the record itself, behind its key, hash and origin. Anything else
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from kasparro.model.dataset import FieldType
 from kasparro.model.page import CsvRecords
-from kasparro.model.profile import Profile
 from kasparro.model.shaped import Shaped, Stamp
-from kasparro.shaping.plain_cells import Bytes, Cells, Flags, Places, fits, kinds_of_cells
-from kasparro.shaping.plain_hash import line_hashes, texts_of_numbers
+from kasparro.shaping.plain_cells import Bytes, Cells, Flags, kinds_of_cells
+from kasparro.shaping.plain_hash import line_hashes
+from kasparro.shaping.plain_plan import PlainPlan
+from kasparro.shaping.plain_rows import LONGEST_KEY, Heads, Keys, Lines, all_fit, counted, inside, spliced
 
 _COMMA, _LF = 44, 10
-_BLOCK = 4096
-_LONGEST_KEY = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainField:
-    """A field that takes one column as it is."""
-
-    name: str
-    column: int
-    type: FieldType
-    required: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainPlan:
-    """What may be shaped the plain way.
-
-    Attributes:
-        fields: In the order of their columns; each column has one at most.
-        key: Column of the primary key.
-        width: Number of columns.
-        absent: Names of the fields that have no column.
-        utc: Times that name no zone are in UTC.
-        seed: Tells this plan from others; part of every hash.
-    """
-
-    fields: tuple[PlainField, ...]
-    key: int
-    width: int
-    absent: tuple[str, ...]
-    utc: bool
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lines:
-    """What the rows end with: all lines one after the other, and where each starts; one number more than there are."""
-
-    data: Bytes
-    starts: Places
 
 
 def shape_plain(records: CsvRecords, plan: PlainPlan, stamp: Stamp, page_id: int) -> Shaped | None:
@@ -76,17 +33,17 @@ def shape_plain(records: CsvRecords, plan: PlainPlan, stamp: Stamp, page_id: int
     if cells is None:
         return None
     nulls = _nulls(cells, records.null_values)
-    if nulls is None or not _fits(cells, nulls, plan):
+    if nulls is None or not _have_keys(cells, nulls, plan) or not all_fit(cells, nulls, plan.fields, utc=plan.utc):
         return None
     hashes = line_hashes(data, cells.starts[:, 0], cells.starts[:, -1] + cells.lengths[:, -1] + 1, plan.seed)
-    lines = _lines(cells, nulls, plan)
-    rows = _spliced(cells, plan.key, hashes, lines, (stamp.source, stamp.run_id, page_id))
-    present = {field.name: len(records) - int(np.count_nonzero(nulls[:, field.column])) for field in plan.fields}
+    keys = Keys(data=data, starts=cells.starts[:, plan.key], lengths=cells.lengths[:, plan.key])
+    indexes = np.arange(len(records), dtype=np.int64)
+    heads = Heads(source=stamp.source, run_id=stamp.run_id, hashes=hashes, pages=page_id, indexes=indexes)
     return Shaped(
-        rows=rows,
+        rows=spliced(keys, heads, _lines(cells, nulls, plan)),
         count=len(records),
         fields=tuple(field.name for field in plan.fields),
-        profile=Profile(rows=len(records), present={**present, **dict.fromkeys(plan.absent, 0)}),
+        profile=counted(nulls, plan.fields, plan.absent),
     )
 
 
@@ -120,83 +77,25 @@ def _nulls(cells: Cells, null_values: Sequence[str]) -> Flags | None:
     return found
 
 
-def _fits(cells: Cells, nulls: Flags, plan: PlainPlan) -> bool:
-    if bool(nulls[:, plan.key].any()) or int(cells.lengths[:, plan.key].max()) > _LONGEST_KEY:
-        return False
-    present = ~nulls
-    return all(
-        (not field.required or bool(present[:, field.column].all()))
-        and fits(cells, field.column, field.type, present[:, field.column], utc=plan.utc)
-        for field in plan.fields
-    )
+def _have_keys(cells: Cells, nulls: Flags, plan: PlainPlan) -> bool:
+    return not bool(nulls[:, plan.key].any()) and int(cells.lengths[:, plan.key].max()) <= LONGEST_KEY
 
 
-def _lines(cells: Cells, nulls: Flags, plan: PlainPlan) -> _Lines:
+def _lines(cells: Cells, nulls: Flags, plan: PlainPlan) -> Lines:
     """Return the records without the columns that no field takes and with null cells empty."""
     taken = {field.column for field in plan.fields}
     unused = [column for column in range(plan.width) if column not in taken]
     written = nulls & (cells.lengths > 0)
     ends = cells.starts[:, -1] + cells.lengths[:, -1] + 1
     if not unused and not bool(written.any()):
-        return _Lines(data=cells.data, starts=np.append(cells.starts[:, 0], ends[-1]))
+        return Lines(data=cells.data, starts=np.append(cells.starts[:, 0], ends[-1]))
     kept = np.ones(len(cells.data), dtype=np.bool_)
     written[:, unused] = False
-    kept[_inside(cells.starts[written], cells.lengths[written])] = False
+    kept[inside(cells.starts[written], cells.lengths[written])] = False
     lengths = ends - cells.starts[:, 0] - np.where(written, cells.lengths, 0).sum(axis=1)
     for column in unused:
         # A column goes with the delimiter behind it; those behind the last one that is taken, with the one before it.
         shift = 1 if column > max(taken) else 0
-        kept[_inside(cells.starts[:, column] - shift, cells.lengths[:, column] + 1)] = False
+        kept[inside(cells.starts[:, column] - shift, cells.lengths[:, column] + 1)] = False
         lengths -= cells.lengths[:, column] + 1
-    return _Lines(data=cells.data[kept], starts=np.append(0, np.cumsum(lengths)))
-
-
-def _inside(starts: Places, lengths: Places) -> Places:
-    """Return the positions of all bytes of the pieces."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    positions: Places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
-    return positions
-
-
-def _spliced(
-    cells: Cells, key: int, hashes: npt.NDArray[np.uint64], lines: _Lines, stamp: tuple[str, int, int]
-) -> bytes:
-    """Return `source,key,hash,run,page,index,` before each line; a block at a time, so that it stays in the cache."""
-    source, run_id, page_id = stamp
-    head = np.frombuffer(f"{source},".encode(), dtype=np.uint8)
-    middle = np.frombuffer(f",{run_id},{page_id},".encode(), dtype=np.uint8)
-    count = len(hashes)
-    digits, numbers = texts_of_numbers(hashes), texts_of_numbers(np.arange(count, dtype=np.uint64))
-    key_starts, key_lengths = cells.starts[:, key], cells.lengths[:, key]
-    pieces = []
-    for first in range(0, count, _BLOCK):
-        part = slice(first, min(first + _BLOCK, count))
-        lengths = np.diff(lines.starts[part.start : part.stop + 1])
-        fixed = len(head) + 1 + digits.shape[1] + len(middle) + numbers.shape[1] + 1
-        sizes = fixed + key_lengths[part] + lengths
-        ends = np.cumsum(sizes)
-        out = np.empty(int(ends[-1]), dtype=np.uint8)
-        at = ends - sizes
-        _put(out, at, head)
-        at = at + len(head)
-        out[_inside(at, key_lengths[part])] = cells.data[_inside(key_starts[part], key_lengths[part])]
-        at = at + key_lengths[part]
-        out[at] = _COMMA
-        _put(out, at + 1, digits[part])
-        at = at + 1 + digits.shape[1]
-        _put(out, at, middle)
-        at = at + len(middle)
-        _put(out, at, numbers[part])
-        at = at + numbers.shape[1]
-        out[at] = _COMMA
-        out[_inside(at + 1, lengths)] = lines.data[int(lines.starts[part.start]) : int(lines.starts[part.stop])]
-        pieces.append(out)
-    return b"".join(piece.data for piece in pieces)
-
-
-def _put(out: Bytes, places: Places, block: Bytes) -> None:
-    """Write a block of the same width at each place: the same one, or one row of it each."""
-    width = block.shape[-1]
-    view = np.lib.stride_tricks.sliding_window_view(out, width, writeable=True)
-    view[places] = block
+    return Lines(data=cells.data[kept], starts=np.append(0, np.cumsum(lengths)))

@@ -29,7 +29,7 @@ def line_hashes(data: Bytes, starts: Places, ends: Places, seed: int) -> Words:
         begin, end = int(starts[first]), int(ends[last - 1])
         if end - begin > _BLOCK:
             return _slowly(data, starts, ends, seed)
-        terms = words[data[begin:end]]
+        terms = words.take(data[begin:end])
         terms *= powers[: end - begin]
         sums = np.add.reduceat(terms, starts[first:last] - begin)
         found[first:last] = sums * inverses[starts[first:last] - begin]

@@ -1,6 +1,5 @@
 """Compiles a dataset and a mapping into the SQL that shapes a page: texts, then values, then what is wrong."""
 
-import hashlib
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from kasparro.model.dataset import NORMALIZED, Dataset, Field
 from kasparro.model.mapping import FieldRule, Mapping
 from kasparro.shaping.fields import CsvCells, JsonPlaces, Places, Taken, text_of
-from kasparro.shaping.plain_csv import PlainField, PlainPlan
 from kasparro.shaping.types import Check, Quick, checks, quick_sql, value_sql
 
 _LONGEST_KEY = 1000
@@ -92,13 +90,13 @@ def compile_plan(shape: Shape, places: Places) -> Plan:
         SchemaBroken: the configuration names a column that the file does not have.
     """
     taken = Taken()
-    rest_field = _rest_field(shape)
+    for_rest = rest_field(shape)
     fields = shape.dataset.fields
-    columns = {n: _column(shape, places, field, taken, n) for n, field in enumerate(fields) if field != rest_field}
-    if rest_field is not None:  # last, as it takes what the others left
+    columns = {n: _column(shape, places, field, taken, n) for n, field in enumerate(fields) if field != for_rest}
+    if for_rest is not None:  # last, as it takes what the others left
         only = shape.mapping.attributes if shape.mapping is not None else None
         rest = places.rest(taken, only)
-        columns[fields.index(rest_field)] = Column(field=rest_field, text="", value=rest, checks=(), lenient=True)
+        columns[fields.index(for_rest)] = Column(field=for_rest, text="", value=rest, checks=(), lenient=True)
     ordered = [columns[n] for n in range(len(fields))]
     key, from_json = _key(shape, places), isinstance(places, JsonPlaces)
     return Plan(
@@ -110,46 +108,7 @@ def compile_plan(shape: Shape, places: Places) -> Plan:
     )
 
 
-def plain_plan(shape: Shape, columns: tuple[str, ...]) -> PlainPlan | None:
-    """Return how pages of a CSV file may be shaped without parsing; None where the mapping asks for more."""
-    places = CsvCells(columns=columns, origin="")
-    if len(shape.primary_key) != 1 or not places.has(shape.primary_key[0]) or _rest_field(shape) is not None:
-        return None
-    by_column: dict[int, PlainField] = {}
-    absent = []
-    for field in shape.dataset.fields:
-        rule, lenient = _rule(shape, places, field)
-        if rule is None and not field.required:
-            absent.append(field.name)
-            continue
-        plain = rule is not None and rule.const is None and rule.sql is None and rule.format is None and not lenient
-        column = (
-            columns.index(rule.paths[0])
-            if plain and rule is not None and len(rule.paths) == 1 and places.has(rule.paths[0])
-            else None
-        )
-        if column is None or column in by_column or _is_constrained(field):
-            return None
-        by_column[column] = PlainField(name=field.name, column=column, type=field.type, required=field.required)
-    if not by_column:
-        return None
-    told = repr((shape.dataset, shape.mapping, shape.primary_key, columns, shape.timezone))
-    return PlainPlan(
-        fields=tuple(by_column[number] for number in sorted(by_column)),
-        key=columns.index(shape.primary_key[0]),
-        width=len(columns),
-        absent=tuple(absent),
-        utc=shape.timezone == "UTC",
-        seed=int.from_bytes(hashlib.sha256(told.encode()).digest()[:8]),
-    )
-
-
-def _is_constrained(field: Field) -> bool:
-    bounds = (field.min, field.max, field.min_length, field.max_length, field.pattern)
-    return bool(field.one_of) or any(bound is not None for bound in bounds)
-
-
-def _rest_field(shape: Shape) -> Field | None:
+def rest_field(shape: Shape) -> Field | None:
     """The field that takes what no other took: `attributes`, unless a rule fills it."""
     ruled = shape.mapping.rules if shape.mapping is not None else {}
     for field in shape.dataset.fields:
@@ -159,7 +118,7 @@ def _rest_field(shape: Shape) -> Field | None:
 
 
 def _column(shape: Shape, places: Places, field: Field, taken: Taken, number: int) -> Column:
-    rule, lenient = _rule(shape, places, field)
+    rule, lenient = rule_of(shape, places, field)
     text, value = f"t{number}", f"v{number}"
     if rule is None:
         absent = tuple(one for one in checks(field, text, value) if one.code == "required")
@@ -173,7 +132,7 @@ def _column(shape: Shape, places: Places, field: Field, taken: Taken, number: in
     return Column(field=field, text=source, value=converted, checks=found, lenient=lenient, quick=quick)
 
 
-def _rule(shape: Shape, places: Places, field: Field) -> tuple[FieldRule | None, bool]:
+def rule_of(shape: Shape, places: Places, field: Field) -> tuple[FieldRule | None, bool]:
     """The rule of a field, and whether it is only a guess: then a value that does not fit stays in `attributes`."""
     if shape.mapping is not None and field.name in shape.mapping.rules:
         return shape.mapping.rules[field.name], False

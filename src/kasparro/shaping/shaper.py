@@ -1,45 +1,26 @@
-"""Shapes pages: records in; rows ready for COPY, rejects and a profile out. DuckDB does the work per record.
+"""Shapes pages: records in; rows ready for COPY, rejects and a profile out.
 
-A shaper belongs to one slice. It holds a DuckDB of its own, which may read and write in its scratch folder and nowhere
-else. Several threads may shape at once: each works at a desk, a connection with tables and files of its own.
+A shaper belongs to one slice. What does the work is loaded with the first page, as a run without news needs none of it:
+numpy for records that are plain, DuckDB for all others.
 """
 
 import threading
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import accumulate, count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
-import duckdb
-import numpy as np
-import numpy.typing as npt
-import orjson
-from duckdb.func import SPECIAL
-
-from kasparro.errors import Broken, Misconfigured
-from kasparro.model.page import CsvRecords, JsonRecords, Page, Reject
-from kasparro.model.profile import Profile
+from kasparro.model.page import Page
 from kasparro.model.shaped import Shaped, Stamp
-from kasparro.shaping import literal
-from kasparro.shaping.csv_parse import read_csv_sql
-from kasparro.shaping.fields import CsvCells, JsonPlaces
-from kasparro.shaping.json_read import json_relation
-from kasparro.shaping.plain_csv import PlainPlan, shape_plain
-from kasparro.shaping.plan import RAW, REDO, Plan, Shape, compile_plan, plain_plan
+from kasparro.shaping.plan import Shape
 
-_MEMORY = "300MB"
-
-_AGAIN = 20
-"""Batches that go the general way after one on which the quick way was tried in vain."""
-
-Records = CsvRecords | JsonRecords
+if TYPE_CHECKING:
+    from kasparro.shaping.desks import Desks
+    from kasparro.shaping.plain import Plain
 
 
 class Shaper:
-    """Shapes the pages of one slice.
+    """Shapes the pages of one slice. Several threads may do so at once.
 
     Args:
         shape: What the records are to become.
@@ -49,12 +30,9 @@ class Shaper:
     def __init__(self, shape: Shape, scratch: Path) -> None:
         self._shape = shape
         self._scratch = scratch
-        self._duck: duckdb.DuckDBPyConnection | None = None
-        self._plain: dict[tuple[str, ...], PlainPlan | None] = {}
-        self._numbers = count()
-        self._idle: list[_Desk] = []
-        self._changed = threading.Condition()
-        self._busy = 0
+        self._plain: Plain | None = None
+        self._desks: Desks | None = None
+        self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -62,10 +40,9 @@ class Shaper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:  # whoever gave up on a page may still have a thread at work on it
-            self._changed.wait_for(lambda: self._busy == 0)
-            if self._duck is not None:
-                self._duck.close()
+        with self._opening:
+            if self._desks is not None:
+                self._desks.close()
 
     def shape(self, pages: Sequence[Page], stamp: Stamp) -> Shaped:
         """Shape the pages of one batch: any number of JSON pages, or one of CSV.
@@ -77,213 +54,22 @@ class Shaper:
         filled = [at for at, page in enumerate(pages) if len(page.records)]
         if not filled:
             return Shaped()
-        if len(filled) == 1:
-            quickly = self._plainly(pages[filled[0]], stamp, stamp.page_ids[filled[0]])
-            if quickly is not None:
-                return quickly
-        desk = self._take()
-        try:
-            return desk.shape(pages, filled, stamp)
-        finally:
-            self._give(desk)
+        batch, numbers = [pages[at].records for at in filled], [stamp.page_ids[at] for at in filled]
+        quickly = self._plainly().shape(batch, stamp, numbers)
+        return self._generally().shape(pages, filled, stamp) if quickly is None else quickly
 
-    def _plainly(self, page: Page, stamp: Stamp, page_id: int) -> Shaped | None:
-        records = page.records
-        if not isinstance(records, CsvRecords) or records.indexes is not None:
-            return None
-        if records.columns not in self._plain:
-            self._plain[records.columns] = plain_plan(self._shape, records.columns)
-        plan = self._plain[records.columns]
-        return None if plan is None else shape_plain(records, plan, stamp, page_id)
+    def _plainly(self) -> "Plain":
+        from kasparro.shaping.plain import Plain  # noqa: PLC0415 - loads numpy: not before there is a page
 
-    def _take(self) -> "_Desk":
-        with self._changed:
-            self._busy += 1
-            if self._idle:
-                return self._idle.pop()
-            if self._duck is None:
-                self._duck = duckdb.connect(":memory:")
-                self._prepare(self._duck)
-            return _Desk(self._shape, self._duck.cursor(), self._scratch / f"desk-{next(self._numbers)}")
+        with self._opening:
+            if self._plain is None:
+                self._plain = Plain(self._shape)
+            return self._plain
 
-    def _give(self, desk: "_Desk") -> None:
-        with self._changed:
-            self._busy -= 1
-            self._idle.append(desk)
-            self._changed.notify_all()
+    def _generally(self) -> "Desks":
+        from kasparro.shaping.desks import Desks  # noqa: PLC0415 - loads DuckDB: not before it is needed
 
-    def _prepare(self, duck: duckdb.DuckDBPyConnection) -> None:
-        zone = literal.text(self._shape.timezone)
-        for setting in (
-            "threads = 1",
-            f"memory_limit = '{_MEMORY}'",
-            f"temp_directory = {literal.text(str(self._scratch))}",
-            f"GLOBAL TimeZone = {zone}",
-            f"allowed_directories = [{literal.text(str(self._scratch))}]",
-            "enable_external_access = false",
-        ):
-            duck.execute(f"SET {setting}")
-        duck.create_function("strict_json", _strict_json, ["VARCHAR"], "VARCHAR", null_handling=SPECIAL)
-
-
-class _Desk:
-    """Where one thread shapes: a connection whose temporary tables nobody else sees."""
-
-    def __init__(self, shape: Shape, duck: duckdb.DuckDBPyConnection, folder: Path) -> None:
-        self._shape = shape
-        self._duck = duck
-        self._folder = folder
-        self._plans: dict[tuple[str, ...] | None, Plan] = {}
-        self._mark: str | None = ""
-        self._general = 0
-        folder.mkdir(exist_ok=True)
-        self._set_mark(None)
-
-    def shape(self, batch: Sequence[Page], filled: Sequence[int], stamp: Stamp) -> Shaped:
-        """Shape those pages of a batch that hold records."""
-        pages = [batch[at] for at in filled]
-        plan = self._plan(pages[0].records)
-        try:
-            self._fill(pages, plan)
-        except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-            raise Misconfigured(f"The mapping for {pages[0].origin} does not work: {_first_line(error)}") from error
-        except duckdb.ConversionException as error:
-            raise Misconfigured(
-                f"A sql expression of the mapping fails on a record of {pages[0].origin}: {_first_line(error)}. "
-                "Use TRY_CAST where a value may not convert."
-            ) from error
-        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
-            raise Broken(
-                f"Temporary files cannot be written to {self._folder.parent.parent}: {_first_line(error)}. "
-                "Free space there, or set TMPDIR to another directory."
-            ) from error
-        rows, wrong, profile = self._collect(pages, plan)
-        shaped = Shaped(
-            rows=self._rows(pages, plan, stamp, [stamp.page_ids[at] for at in filled]),
-            count=rows,
-            rejects=self._rejects(pages, filled, plan) if wrong else (),
-            profile=profile,
-        )
-        self._duck.execute("DROP TABLE page")
-        return shaped
-
-    def _set_mark(self, mark: str | None) -> None:
-        """Define how marked numbers are restored; most pages go with the same mark, or none."""
-        if mark == self._mark:
-            return
-        self._mark = mark
-        plain = unmarked = "t"
-        if mark is not None:
-            inside = literal.text(f'"{mark}([^"]*)"')
-            unmarked = f"replace(t, {literal.text(mark)}, '')"
-            plain = f"replace(regexp_replace(t, {inside}, '\\1', 'g'), {literal.text(mark)}, '')"
-        self._duck.execute(f"CREATE OR REPLACE TEMP MACRO plain(t) AS {plain}")
-        self._duck.execute(f"CREATE OR REPLACE TEMP MACRO unmarked(t) AS {unmarked}")
-
-    def _plan(self, records: Records) -> Plan:
-        columns = records.columns if isinstance(records, CsvRecords) else None
-        if columns not in self._plans:
-            places = JsonPlaces() if columns is None else CsvCells(columns=columns, origin=records.origin)
-            self._plans[columns] = compile_plan(self._shape, places)
-        return self._plans[columns]
-
-    def _fill(self, pages: Sequence[Page], plan: Plan) -> None:
-        """Make the table `page`: the quick way, and again the general way when a value is not written plainly."""
-        raw = self._raw([page.records for page in pages], plan)
-        if self._general == 0:
-            self._duck.execute(f"CREATE OR REPLACE TEMP TABLE page AS {plan.quick.replace(RAW, raw)}")
-            if self._one(f"SELECT count(*) FROM page WHERE bad = {REDO}")[0] == 0:
-                return
-            self._general = _AGAIN
-        self._general -= 1
-        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE page AS {plan.select.replace(RAW, raw)}")
-
-    def _raw(self, records: Sequence[Records], plan: Plan) -> str:
-        """Return SQL of the raw records: `i` and the cells of a CSV page, or `i, j, x, y` of JSON pages."""
-        first = records[0]
-        if isinstance(first, CsvRecords):
-            file = self._folder / "records.csv"
-            file.write_bytes(first.text)
-            return f"(SELECT row_number() OVER () - 1 AS i, * FROM {read_csv_sql(first, str(file))})"
-        texts = [text for one in records if isinstance(one, JsonRecords) for text in one.texts]
-        self._set_mark(json_relation(self._duck, texts, plan))
-        return "raw"
-
-    def _collect(self, pages: Sequence[Page], plan: Plan) -> tuple[int, int, Profile]:
-        """Return how many rows there are, how many records are wrong, and the profile."""
-        present = ", ".join(f"count(v{n})" for n in range(len(plan.columns)))
-        total, wrong, *filled = self._one(f"SELECT count(*), count(bad), {present} FROM page")
-        records = sum(len(page.records) for page in pages)
-        if total != records:  # the screen and the parser must agree on what a record is, or nothing may be written
-            raise Broken(f"{pages[0].origin}: the parser found {total} records where the screen found {records}.")
-        names = [column.field.name for column in plan.columns]
-        return total - wrong, wrong, Profile(rows=total, present=dict(zip(names, filled, strict=True)))
-
-    def _rows(self, pages: Sequence[Page], plan: Plan, stamp: Stamp, numbers: Sequence[int]) -> bytes:
-        file = self._folder / "rows.csv"
-        values = ", ".join(f"v{n}" for n in range(len(plan.columns)))
-        page, number = str(numbers[0]), "i"
-        table = "page"
-        if len(pages) > 1 or pages[0].records.indexes is not None:
-            sizes = [len(one.records) for one in pages]
-            marks = {
-                "p": np.repeat(np.array(numbers, dtype=np.int64), sizes),
-                "n": np.concatenate([_places_in_page(one.records) for one in pages]),
-            }
-            self._duck.register("marks", marks)
-            page, number, table = "p", "n", "page POSITIONAL JOIN marks"
-        self._duck.execute(
-            f"""COPY (SELECT {literal.text(stamp.source)}, k, h, {stamp.run_id}, {page}, {number}, {values}
-                      FROM {table} WHERE bad IS NULL) TO {literal.text(str(file))} (FORMAT csv, HEADER false)"""
-        )
-        return file.read_bytes()
-
-    def _rejects(self, pages: Sequence[Page], filled: Sequence[int], plan: Plan) -> tuple[Reject, ...]:
-        found = self._duck.execute("SELECT i, bad, said FROM page WHERE bad IS NOT NULL ORDER BY i").fetchall()
-        starts = [0, *accumulate(len(page.records) for page in pages)]
-        rejects = []
-        for index, bad, said in found:
-            at = bisect_right(starts, index) - 1
-            made = _reject(pages[at].records, plan, index - starts[at], bad, said)
-            rejects.append(replace(made, page=filled[at]))
-        return tuple(rejects)
-
-    def _one(self, statement: str) -> tuple[Any, ...]:
-        """Return the one row of an aggregate, fetched whole: an open result would block the connection."""
-        row: tuple[Any, ...] = self._duck.execute(statement).fetchall()[0]
-        return row
-
-
-def _reject(records: Records, plan: Plan, index: int, bad: int, said: str | None) -> Reject:
-    path, code, reason = plan.reject(bad)
-    return Reject(
-        place=records.place(index),
-        path=path,
-        code=code,
-        reason=reason,
-        value=said,
-        raw=records.raw(index),
-        index=index if records.indexes is None else records.indexes[index],
-    )
-
-
-def _places_in_page(records: Records) -> npt.NDArray[np.int32]:
-    """Return where each record stands in its stored page."""
-    if records.indexes is not None:
-        return np.array(records.indexes, dtype=np.int32)
-    return np.arange(len(records), dtype=np.int32)
-
-
-def _strict_json(text: str | None) -> str | None:
-    """Give the text back where it is JSON by the standard; DuckDB itself also takes `NaN` and `[1,]`."""
-    if text is None:
-        return None
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return None if "\\u0000" in text else text
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+        with self._opening:
+            if self._desks is None:
+                self._desks = Desks(self._shape, self._scratch)
+            return self._desks

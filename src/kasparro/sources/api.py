@@ -7,30 +7,21 @@ moves when the last page has been read; and a status of 200 does not mean that a
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from kasparro.errors import Broken, Misconfigured, NotFound
+from kasparro.errors import Misconfigured
 from kasparro.model.page import Bookmark, Page
-from kasparro.model.redact import Redactor
 from kasparro.model.source import Slice
 from kasparro.sources.api_path import Where, steps_of
-from kasparro.sources.api_request import Asked, as_text
-from kasparro.sources.api_rules import Rules, Since, conditional
-from kasparro.sources.api_turn import turned
-from kasparro.sources.api_walk import Walk, walk_from
-from kasparro.sources.auth import ApiKey, Auth, secret_texts
-from kasparro.sources.http import HttpOptions
+from kasparro.sources.auth import Auth
+from kasparro.sources.http_options import HttpOptions
 from kasparro.sources.http_url import origin, userinfo
 from kasparro.sources.paging import Auto, Cursor, Offset, PageNumber, Pagination, PathText
-from kasparro.sources.tools import Answer, Tools
+from kasparro.sources.tools import Tools
 
 Simple = str | int | float | bool
-
-_LOST = frozenset({400, 404, 410, 422})
-"""Statuses with which an API refuses a position that it has handed out earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +109,7 @@ class Api:
         """Return the one slice: pages follow each other."""
         return (Slice(name="all"),)
 
-    async def read(self, part: Slice, bookmark: Bookmark, tools: Tools) -> AsyncIterator[Page]:  # noqa: ARG002 - same
+    def read(self, part: Slice, bookmark: Bookmark, tools: Tools) -> AsyncIterator[Page]:  # noqa: ARG002 - same
         """Yield the pages after the bookmark.
 
         Raises:
@@ -126,77 +117,9 @@ class Api:
             SchemaBroken: the records are not where they were said to be.
             Misconfigured: the answer has several lists.
         """
-        walk = walk_from(bookmark, paging=self.pagination.type, cursor_field=self.cursor_field)
-        rules = _rules(self, tools)
-        visited: set[str] = set()
-        before: str | None = None
-        for number in count(1):
-            answer, walk = await _asked(rules, walk, tools, first=number == 1)
-            if answer.status == 304:  # noqa: PLR2004 - not modified
-                return
-            if number == 1:
-                visited.update(walk.trail)
-            turn = await turned(rules, walk, answer, visited=visited, before=before)
-            yield turn.page
-            if turn.problem is not None:
-                raise turn.problem
-            if turn.walk.position is None:
-                return
-            if number >= self.max_pages:
-                raise Broken(
-                    f"{turn.page.origin} has more than {number} pages, the cap of `max_pages`: this run is incomplete; "
-                    "the next one goes on after them",
-                    max_pages=number,
-                )
-            visited.add(turn.at)
-            walk, before = turn.walk, turn.digest
+        from kasparro.sources.api_read import pages  # noqa: PLC0415 - loads parsers: not before something is asked
 
-
-async def _asked(rules: Rules, walk: Walk, tools: Tools, *, first: bool) -> tuple[Answer, Walk]:
-    """Return the answer. A position that an earlier run left, and that is refused now, begins the pass again."""
-    try:
-        return await tools.http.fetch(conditional(rules, walk)), walk
-    except (Broken, NotFound) as error:
-        if not first or walk.position is None or error.facts.get("status") not in _LOST:
-            raise
-        walk = walk.restarted()
-        return await tools.http.fetch(conditional(rules, walk)), walk
-
-
-def _rules(api: Api, tools: Tools) -> Rules:
-    params = {
-        name: tuple(map(as_text, value)) if isinstance(value, tuple | list) else as_text(value)
-        for name, value in api.params.items()
-    }
-    auth_param = api.auth.name if isinstance(api.auth, ApiKey) and api.auth.place == "query" else None
-    form = None if api.form is None else {name: as_text(value) for name, value in api.form.items()}
-    own = Redactor(secret_texts(api.auth, api.headers))
-    return Rules(
-        asked=Asked(
-            url=api.url,
-            method=api.method,
-            params=params,
-            json=api.json,
-            form=form,
-            auth_param=auth_param,
-            expect=tuple(sorted(set(api.ignore_status))),
-        ),
-        paging=api.pagination,
-        records=None if api.records is None else steps_of(api.records),
-        cursor=None if api.cursor_field is None else steps_of(api.cursor_field),
-        since=Since(
-            param=api.cursor_param,
-            place=api.cursor_in,
-            start=api.cursor_start,
-            end=api.cursor_end,
-            end_param=api.cursor_end_param,
-            form=api.cursor_format,
-            lookback=api.lookback,
-        ),
-        error=None if api.error is None else steps_of(api.error),
-        complains=api.error != "",
-        redact=lambda text: own(tools.redact(text)),
-    )
+        return pages(self, bookmark, tools)
 
 
 def _check(api: Api) -> None:

@@ -1,6 +1,7 @@
 """One turn of a walk: what an answer holds, and what it makes of the walk. Pure, but for a thread for large answers."""
 
 import asyncio
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from kasparro.sources.api_path import Steps, find, steps_of, written
 from kasparro.sources.api_records import Cut, cut, located, no_records, values_at
 from kasparro.sources.api_request import resolved
 from kasparro.sources.api_rules import Rules, identity, request_at, wanted_records
-from kasparro.sources.api_walk import TRAIL, Walk, fingerprint, place_of
+from kasparro.sources.api_walk import TRAIL, Walk, place_of
 from kasparro.sources.json_answer import Json, read_json
 from kasparro.sources.paging import Auto, Offset, PageNumber, SinglePage
 from kasparro.sources.tools import Answer
@@ -36,18 +37,20 @@ class Turn:
         page: To be yielded in any case.
         walk: Where it goes on; its position is None at the end of the pass.
         at: Fingerprint of the position that was read.
-        digest: Fingerprint of the records, where pages are counted.
+        texts: The records, where pages are counted: the same ones again mean that the API ignores the count.
         problem: To be raised once the page has been committed.
     """
 
     page: Page
     walk: Walk
     at: str
-    digest: str | None
+    texts: Sequence[bytes] | None
     problem: KasparroError | None
 
 
-async def turned(rules: Rules, walk: Walk, answer: Answer, *, visited: AbstractSet[str], before: str | None) -> Turn:
+async def turned(
+    rules: Rules, walk: Walk, answer: Answer, *, visited: AbstractSet[str], before: Sequence[bytes] | None
+) -> Turn:
     """Return what an answer comes to.
 
     Args:
@@ -55,13 +58,15 @@ async def turned(rules: Rules, walk: Walk, answer: Answer, *, visited: AbstractS
         walk: What was known before the request.
         answer: A 2xx, or a status to be ignored.
         visited: Fingerprints of the positions of this pass that were read before.
-        before: Digest of the turn before.
+        before: Texts of the turn before.
     """
     call = partial(_turned, rules, walk, answer, visited, before)
     return await asyncio.to_thread(call) if len(answer.body) > _LARGE else call()
 
 
-def _turned(rules: Rules, walk: Walk, answer: Answer, visited: AbstractSet[str], before: str | None) -> Turn:
+def _turned(
+    rules: Rules, walk: Walk, answer: Answer, visited: AbstractSet[str], before: Sequence[bytes] | None
+) -> Turn:
     place = rules.redact(answer.url)
     at = first_position(rules.paging) if walk.position is None else walk.position
     ignored = answer.status in rules.asked.expect
@@ -71,8 +76,10 @@ def _turned(rules: Rules, walk: Walk, answer: Answer, visited: AbstractSet[str],
     value = None if json is None else json.value
     seen = Seen(value=value, headers=answer.headers, count=found.count, walked=after.walked, at=at)
     following = None if ignored else _next(rules, seen, steps, answer.url)
-    digest = fingerprint(b",".join(found.texts)) if found.texts and _is_counted(rules, following) else None
-    problem = _circle(rules, following, {*visited, place_of(at)}, again=digest is not None and digest == before)
+    texts = found.texts if found.texts and _is_counted(rules, following) else None
+    here = place_of(at)
+    circle = following is not None and (place_of(following) == here or place_of(following) in visited)
+    problem = _circle(rules, following, circle=circle, again=texts is not None and texts == before)
     after = _moved(rules, after, at, following, answer, problem)
     page = Page(
         content=found.content,
@@ -84,7 +91,7 @@ def _turned(rules: Rules, walk: Walk, answer: Answer, visited: AbstractSet[str],
         bytes_read=len(answer.body),
         done=1.0 if following is None else share(rules.paging, seen),
     )
-    return Turn(page=page, walk=after, at=place_of(at), digest=digest, problem=problem)
+    return Turn(page=page, walk=after, at=here, texts=texts, problem=problem)
 
 
 def _read(rules: Rules, answer: Answer, place: str) -> Json:
@@ -164,19 +171,15 @@ def _is_counted(rules: Rules, following: Position | None) -> bool:
     return following is not None and (by_number or following.scheme in COUNTED)
 
 
-def _circle(
-    rules: Rules, following: Position | None, visited: AbstractSet[str], *, again: bool
-) -> KasparroError | None:
+def _circle(rules: Rules, following: Position | None, *, circle: bool, again: bool) -> KasparroError | None:
     """Return the error of a walk that goes in a circle."""
-    if following is None:
+    if following is None or not (circle or again):
         return None
     params = "&".join(f"{name}={str(value)[:60]}" for name, value in following.params.items())
     there = rules.redact(following.url or f"{rules.asked.url}?{params}")
-    if place_of(following) in visited:
+    if circle:
         return Broken(f"the pages go in a circle: {there} was read before in this pass; check `pagination`")
-    if again:
-        return Broken(f"the page before {there} brought the same records as the one before it; check `pagination`")
-    return None
+    return Broken(f"the page before {there} brought the same records as the one before it; check `pagination`")
 
 
 def _moved(  # noqa: PLR0913, PLR0917 - everything that decides where the walk goes on

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -20,14 +20,10 @@ from pydantic import ConfigDict, Field
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.source import Slice
 from kasparro.sources.auth import Auth
-from kasparro.sources.csv_bookmark import Place, Version, digest, understood, written
-from kasparro.sources.csv_dialect import Options
-from kasparro.sources.csv_header import unique
-from kasparro.sources.csv_open import Opened, Target, open_csv
-from kasparro.sources.csv_page import Part, nothing
-from kasparro.sources.csv_ranges import step
+from kasparro.sources.csv_bookmark import Place, Version, digest, understood
+from kasparro.sources.csv_options import Options, Target, unique
 from kasparro.sources.files import Compression, find, reading, scratch_file
-from kasparro.sources.http import HttpOptions
+from kasparro.sources.http_options import HttpOptions
 from kasparro.sources.tools import Request, Tools
 
 _NOT_MODIFIED = 304
@@ -116,10 +112,12 @@ class Csv:
             fetched = await _fetched(self, part, known, tools, held)
             if fetched is None:
                 return
-            opened = await asyncio.to_thread(open_csv, fetched.target, known, trusted=fetched.trusted)
-            held.enter_context(opened.held)
-            async for page in _pages(opened, fetched.version, stated, known):
-                yield page
+            from kasparro.sources.csv_read import Found, pages  # noqa: PLC0415 - loads numpy: not before there is news
+
+            found = Found(version=fetched.version, trusted=fetched.trusted, stated=stated, known=known)
+            async with aclosing(pages(fetched.target, found)) as made:
+                async for page in made:
+                    yield page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,39 +168,6 @@ def _target(csv: Csv, path: Path, origin: str, tools: Tools) -> Target:
         scratch=tools.scratch,
         page_bytes=tools.page_bytes,
         page_records=tools.page_records,
-    )
-
-
-async def _pages(opened: Opened, version: Version, stated: str, known: Place | None) -> AsyncIterator[Page]:
-    """Yield the pages from the spot to the end of the file as it was opened.
-
-    A file that was rewritten and has no record now gives an empty page: so the bookmark says which version was read,
-    and whoever asks whether anything has changed is told.
-    """
-    here, spot = opened.spot, opened.spot
-    if spot.offset >= opened.reading.size and known is not None and known.spot != spot:
-        place = Place(spot=spot, version=version, complete=True, stated=stated, recognised=opened.recognised)
-        yield _page(opened, nothing(opened.reading.layout), place, bytes_read=0)
-    while spot.offset < opened.reading.size:
-        found = await asyncio.to_thread(step, opened.reading, spot)
-        for number, (part, after) in enumerate(found.pages, start=1):
-            complete = number == len(found.pages) and found.next.offset == opened.reading.size
-            place = Place(spot=after, version=version, complete=complete, stated=stated, recognised=opened.recognised)
-            yield _page(opened, part, place, bytes_read=after.offset - here.offset)
-            here = after
-        spot = found.next
-
-
-def _page(opened: Opened, part: Part, place: Place, *, bytes_read: int) -> Page:
-    return Page(
-        content=part.records.content,
-        content_type="text/csv",
-        records=part.records,
-        rejects=part.rejects,
-        bookmark=written(place),
-        origin=part.records.origin,
-        bytes_read=bytes_read,
-        done=1.0 if place.complete else place.spot.offset / opened.reading.size,
     )
 
 

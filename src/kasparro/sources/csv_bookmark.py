@@ -13,8 +13,7 @@ from typing import Any
 
 from kasparro.errors import BookmarkLost
 from kasparro.model.page import Bookmark
-from kasparro.sources.csv_dialect import Dialect
-from kasparro.sources.csv_ranges import Spot
+from kasparro.sources.csv_options import Dialect, Spot
 
 _VERSION = 1
 

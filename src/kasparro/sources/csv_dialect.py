@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kasparro.sources.csv_judge import LONGEST, Fault, Rule
+from kasparro.sources.csv_judge import Fault, rule_of
+from kasparro.sources.csv_options import Dialect, Options
 from kasparro.sources.csv_screen import Screened, screen
-from kasparro.sources.files import Compression
 
 USUAL = ("\t", "\x1f", "\x01", "|", ";", ",")
 """Delimiters that are tried, the rarest in plain text first: it wins where two fit equally well."""
@@ -27,33 +27,6 @@ _AGREE_UNUSUAL = 0.9
 
 _FEW = 3
 _MOST = 9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a declaration says about how the file is written. None means: recognise it."""
-
-    delimiter: str | None = None
-    quote: str | None = None
-    header: bool | None = None
-    columns: tuple[str, ...] = ()
-    skip_lines: int = 0
-    encoding: str | None = None
-    null_values: tuple[str, ...] = ("",)
-    compression: Compression = "auto"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """How cells are separated and quoted; `quote` None means that nothing is quoted."""
-
-    delimiter: str
-    quote: str | None
-
-    def rule(self, width: int | None, longest: int = LONGEST) -> Rule:
-        """Return what a sound record of this dialect is."""
-        quote = None if self.quote is None else self.quote.encode()
-        return Rule(delimiter=self.delimiter.encode(), quote=quote, width=width, longest=longest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +90,7 @@ def _read(sample: bytes, delimiter: str, quote: str | None, *, whole: bool) -> T
 
 
 def _trial(sample: bytes, dialect: Dialect, *, whole: bool) -> Trial:
-    found = screen(sample, dialect.rule(None), at_end=whole)
+    found = screen(sample, rule_of(dialect, None), at_end=whole)
     sound = found.faults == Fault.SOUND
     widths, counts = np.unique(found.details[sound], return_counts=True)
     best = _first_of(widths[counts == counts.max()], found) if len(widths) else 0

@@ -1,15 +1,15 @@
 """What the columns of a CSV file are called, and where its first record is."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kasparro.errors import Misconfigured, SchemaBroken
-from kasparro.sources.csv_dialect import Dialect, Options, Trial
+from kasparro.sources.csv_dialect import Trial
 from kasparro.sources.csv_judge import Fault
+from kasparro.sources.csv_options import Dialect, Options, unique
 from kasparro.sources.csv_reason import cell_count, reason
 
 _ROWS = 200
@@ -160,19 +160,6 @@ def looks_like_data(rows: Sequence[Sequence[str]]) -> bool:
 def _is_value(cell: str) -> bool:
     text = cell.strip()
     return any(map(str.isdigit, text)) and _VALUE.fullmatch(text) is not None
-
-
-def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with blank ones numbered (`column_3`) and repeated ones counted (`name_2`)."""
-    found: dict[str, None] = {}
-    counts: Counter[str] = Counter()
-    for number, name in enumerate(names, start=1):
-        free = stem = name or f"column_{number}"
-        while free in found or (free != name and free in names):
-            counts[stem] += 1
-            free = f"{stem}_{counts[stem] + 1}"
-        found[free] = None
-    return tuple(found)
 
 
 def _line_count(record: bytes) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kasparro.sources.csv_bits import Flags, Positions, Words, after, at, before, count_before, pack, parity, where
+from kasparro.sources.csv_options import Dialect
 
 LONGEST = 1024 * 1024
 """Most bytes of one record. It bounds how far an opening quote may look for its end, and so the memory of a read."""
@@ -45,6 +46,12 @@ class Rule:
     quote: bytes | None
     width: int | None
     longest: int = LONGEST
+
+
+def rule_of(dialect: Dialect, width: int | None, longest: int = LONGEST) -> Rule:
+    """Return what a sound record of a dialect is."""
+    quote = None if dialect.quote is None else dialect.quote.encode()
+    return Rule(delimiter=dialect.delimiter.encode(), quote=quote, width=width, longest=longest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

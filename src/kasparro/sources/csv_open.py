@@ -9,29 +9,18 @@ from pathlib import Path
 
 from kasparro.errors import Broken, Misconfigured
 from kasparro.sources.csv_bookmark import Place, Recognised
-from kasparro.sources.csv_dialect import AGREE, Dialect, Options, Trial, recognise
+from kasparro.sources.csv_dialect import AGREE, Trial, recognise
 from kasparro.sources.csv_encoding import UTF_8, recognise_encoding, refuse_foreign, transcode
-from kasparro.sources.csv_header import read_header, unique
+from kasparro.sources.csv_header import read_header
 from kasparro.sources.csv_judge import LONGEST
+from kasparro.sources.csv_options import Dialect, Spot, Target, unique
 from kasparro.sources.csv_page import Layout
-from kasparro.sources.csv_ranges import Reading, Spot
+from kasparro.sources.csv_ranges import Reading
 from kasparro.sources.files import checksum, open_file, packed_as, read_at, reading, scratch_file, unpack
 
 _SAMPLE = 256 * 1024
 _MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A file to open: where it is, what it is called, what is stated about it, and how it is to be read."""
-
-    path: Path
-    origin: str
-    options: Options
-    scratch: Path
-    page_bytes: int
-    page_records: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import numpy as np
 
 from kasparro.model.page import CsvRecords, Reject
 from kasparro.sources.csv_bits import Positions
-from kasparro.sources.csv_dialect import Dialect
 from kasparro.sources.csv_judge import Fault
+from kasparro.sources.csv_options import Dialect
 from kasparro.sources.csv_reason import code, reason
 from kasparro.sources.csv_screen import Screened
 

@@ -5,19 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kasparro.errors import Broken
-from kasparro.sources.csv_judge import LONGEST, Fault, Rule
+from kasparro.sources.csv_judge import LONGEST, Fault, Rule, rule_of
+from kasparro.sources.csv_options import Spot
 from kasparro.sources.csv_page import Layout, Part, parts
 from kasparro.sources.csv_screen import Screened, screen
 from kasparro.sources.files import CHUNK, checksum, read_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """A place between two records: bytes and physical lines before it, and the CRC-32 of those bytes."""
-
-    offset: int
-    lines: int
-    crc: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +26,7 @@ class Reading:
     @property
     def rule(self) -> Rule:
         """What a sound record is."""
-        return self.layout.dialect.rule(len(self.layout.columns), self.longest)
+        return rule_of(self.layout.dialect, len(self.layout.columns), self.longest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

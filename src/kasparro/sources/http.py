@@ -1,91 +1,28 @@
-"""The HTTP client of one source: limits, retries, redirects and credentials, so that kinds need not think of them.
+"""The HTTP client of one source, so that kinds need not think of limits, retries, redirects and credentials.
 
-Credentials belong to one origin (scheme, host and port), the `home`, and are sent nowhere else, whether a redirect or
-a "next page" address leads away.
+What does the work is loaded with the first request: the HTTP library and its TLS take a fifth of a second, and a run
+of a local file sends nothing.
 """
 
-import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx2
-from pydantic import ConfigDict, Field, SecretStr
-
-from kasparro.errors import Broken, Misconfigured
-from kasparro.model.events import Emit, Retrying
+from kasparro.model.events import Emit
 from kasparro.model.redact import Redactor
-from kasparro.resilience.retry import Backoff, RetryPolicy, Timing, retrying
-from kasparro.sources.auth import ApiKey, Basic, Bearer, credentials, remedy, secret_texts
-from kasparro.sources.http_body import ENCODINGS, beginning, pieces, saved
-from kasparro.sources.http_errors import refused, translated
-from kasparro.sources.http_redirect import MOST, STATUSES, Hop, followed
-from kasparro.sources.http_url import Origin, origin, userinfo, with_params
+from kasparro.resilience.retry import Timing
+from kasparro.sources.auth import ApiKey, Basic, Bearer
+from kasparro.sources.http_options import HttpOptions
+from kasparro.sources.http_url import origin
 from kasparro.sources.tools import Answer, Request
-from kasparro.version import __version__
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import httpx2
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+    from kasparro.sources.http_client import LoadedClient
 
-_LOOPBACK: Mapping[str, httpx2.AsyncBaseTransport | None] = {
-    "all://localhost": None,
-    "all://127.0.0.1": None,
-    "all://[::1]": None,
-}
-"""Hosts that no proxy of the environment stands before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
-    """Limits and retries of the requests of a source."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    connect_timeout: Annotated[float, Field(gt=0, description="Seconds until a connection stands.")] = 10.0
-    read_timeout: Annotated[float, Field(gt=0, description="Seconds without a byte before giving up.")] = 30.0
-    total_timeout: Annotated[
-        float | None,
-        Field(gt=0, description="Seconds of one attempt, redirects included. Unset: 300, and 6 hours for a file."),
-    ] = None
-    max_bytes: Annotated[
-        int | None,
-        Field(gt=0, description="Largest body, decompressed. Unset: 128 MiB, and 64 GiB for a file."),
-    ] = None
-    attempts: Annotated[int, Field(ge=1, le=100, description="Most attempts of one request.")] = 6
-    retry_seconds: Annotated[
-        float, Field(ge=0, description="Longest time for all attempts; also the longest `Retry-After` waited for.")
-    ] = 300.0
-    first_wait: Annotated[float, Field(ge=0, description="Longest first wait, in seconds.")] = 1.0
-    max_wait: Annotated[float, Field(ge=0, description="Longest wait of our own, in seconds.")] = 60.0
-    backoff: Annotated[Backoff, Field(description="How waits grow; exponential has full jitter.")] = "exponential"
-
-    def policy(self) -> RetryPolicy:
-        """Return the part that is about trying again."""
-        return RetryPolicy(
-            attempts=self.attempts,
-            total_seconds=self.retry_seconds,
-            first_wait=self.first_wait,
-            max_wait=self.max_wait,
-            backoff=self.backoff,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """The defaults that differ between an answer held in memory and a file written to disk."""
-
-    seconds: float
-    size: int
-
-
-_ANSWER = _Limits(300.0, 128 * 1024**2)
-_FILE = _Limits(6 * 3600.0, 64 * 1024**3)
+__all__ = ["HttpClient", "HttpOptions"]
 
 
 def _unheard(_event: object) -> None:
@@ -119,169 +56,53 @@ class HttpClient:
         redact: Redactor | None = None,
         emit: Emit = _unheard,
         timing: Timing | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
+        transport: "httpx2.AsyncBaseTransport | None" = None,
     ) -> None:
-        self._source = source
-        self._options = HttpOptions() if options is None else options
-        self._auth = auth
-        self._headers = dict(headers or {})
-        self._secrets = secret_texts(auth, self._headers)
-        self._redactors = [Redactor(self._secrets), Redactor() if redact is None else redact]
-        self._emit = emit
-        self._timing = Timing() if timing is None else timing
-        self._transport = transport
-        self._client: httpx2.AsyncClient | None = None
-        self._home: Origin | None = None
         if home is not None:
-            self._settle(home)
+            origin(home)  # what is no address is refused at once
+        self._wishes: dict[str, Any] = {
+            "source": source,
+            "options": HttpOptions() if options is None else options,
+            "auth": auth,
+            "headers": dict(headers or {}),
+            "home": home,
+            "redact": Redactor() if redact is None else redact,
+            "emit": emit,
+            "timing": Timing() if timing is None else timing,
+            "transport": transport,
+        }
+        self._entered = False
+        self._loaded: LoadedClient | None = None
 
     async def __aenter__(self) -> Self:
-        options = self._options
-        self._client = httpx2.AsyncClient(
-            headers={"user-agent": f"kasparro/{__version__}", "accept-encoding": ENCODINGS},
-            timeout=httpx2.Timeout(options.read_timeout, connect=options.connect_timeout),
-            transport=self._transport,
-            mounts=None if self._transport is not None else dict(_LOOPBACK),
-        )
+        self._entered = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        self._entered = False
+        if self._loaded is not None:
+            loaded, self._loaded = self._loaded, None
+            await loaded.close()
 
     async def fetch(self, request: Request) -> Answer:
         """Return the answer, whole and decompressed."""
-        return await self._tried(request, lambda: self._answer(request))
+        return await self._client().fetch(request)
 
     async def download(self, request: Request, target: Path) -> Answer:
         """Write the body to a file in constant memory; no file is left behind by a failure."""
-        return await self._tried(request, lambda: self._file(request, target))
+        return await self._client().download(request, target)
 
     async def peek(self, request: Request) -> Answer:
         """Return the answer with no more than the beginning of its body, 8 KB at most."""
+        return await self._client().peek(request)
 
-        async def start() -> Answer:
-            async with self._exchange(request, self._limits(_ANSWER).seconds) as (hop, response):
-                return _answered(hop, response, await beginning(response, self._place(hop)))
-
-        return await self._tried(request, start)
-
-    async def _answer(self, request: Request) -> Answer:
-        limits = self._limits(_ANSWER)
-        async with self._exchange(request, limits.seconds) as (hop, response):
-            body = bytearray()
-            async for piece in pieces(response, limits.size, self._place(hop)):
-                body += piece
-            return _answered(hop, response, bytes(body))
-
-    async def _file(self, request: Request, target: Path) -> Answer:
-        limits = self._limits(_FILE)
-        try:
-            async with self._exchange(request, limits.seconds) as (hop, response):
-                await saved(pieces(response, limits.size, self._place(hop)), target)
-                return _answered(hop, response, b"")
-        except BaseException:
-            await asyncio.to_thread(target.unlink, missing_ok=True)
-            raise
-
-    @asynccontextmanager
-    async def _exchange(self, request: Request, seconds: float) -> AsyncIterator[tuple[Hop, httpx2.Response]]:
-        """Send, follow redirects, and yield the final answer, whose status is one that the caller expects."""
-        self._settle(request.url)
-        url, _ = userinfo(request.url)
-        first = Hop(url=with_params(url, request.params), request=request)
-        with translated(self._place(first), seconds=seconds, read_seconds=self._options.read_timeout):
-            async with asyncio.timeout(seconds):
-                hop, response = await self._followed(first)
-                try:
-                    await self._checked(hop, response)
-                    yield hop, response
-                finally:
-                    await response.aclose()
-
-    async def _followed(self, hop: Hop) -> tuple[Hop, httpx2.Response]:
-        for _ in range(MOST + 1):
-            response = await self._sent(hop)
-            status = response.status_code
-            if status not in STATUSES or status in hop.request.expect:
-                return hop, response
-            await response.aclose()
-            location = response.headers.get("location")
-            hop = followed(hop, status, location, place=self._place(hop), secrets=self._secrets)
-        raise Broken(f"{self._place(hop)} redirects in a circle, or more than {MOST} times")
-
-    async def _sent(self, hop: Hop) -> httpx2.Response:
-        if self._client is None:
+    def _client(self) -> "LoadedClient":
+        if not self._entered:
             raise RuntimeError("the client is used outside of its `async with`")
-        headers = httpx2.Headers(_encoded(hop.request.headers))
-        url = hop.url
-        if origin(url) == self._home:
-            secret_headers, secret_params = credentials(self._auth)
-            headers.update(_encoded(self._headers))
-            headers.update(_encoded(secret_headers))
-            url = with_params(url, secret_params)
-        form = None if hop.request.form is None else dict(hop.request.form)
-        method = hop.request.method.upper()
-        built = self._client.build_request(method, url, headers=headers, json=hop.request.json, data=form)
-        return await self._client.send(built, stream=True, auth=None, follow_redirects=False)
+        if self._loaded is None:
+            from kasparro.sources.http_client import LoadedClient, Wishes  # noqa: PLC0415 - see above
 
-    async def _checked(self, hop: Hop, response: httpx2.Response) -> None:
-        if response.is_success or response.status_code in hop.request.expect:
-            return
-        place = self._place(hop)
-        raise refused(
-            response.status_code,
-            response.headers,
-            await beginning(response, place),
-            place=place,
-            redact=self._redacted,
-            remedy=remedy(self._auth),
-            now=self._timing.now(),
-        )
-
-    async def _tried(self, request: Request, call: Callable[[], Awaitable[T]]) -> T:
-        place = self._redacted(f"{request.method.upper()} {request.url}")
-
-        def tell(attempt: int, wait: float, reason: str) -> None:
-            self._emit(Retrying(source=self._source, place=place, attempt=attempt, wait=wait, reason=reason))
-
-        return await retrying(call, self._options.policy(), on_retry=tell, timing=self._timing)
-
-    def _settle(self, url: str) -> None:
-        """Make the origin the home, if there is none yet, with the user and password that the address may hold."""
-        home = origin(url)
-        if self._home is not None:
-            return
-        self._home = home
-        _, pair = userinfo(url)
-        if pair is not None and self._auth is None:
-            self._auth = Basic(username=pair[0], password=SecretStr(pair[1]))
-            self._secrets |= secret_texts(self._auth, {})
-            self._redactors.append(Redactor(self._secrets))
-
-    def _limits(self, default: _Limits) -> _Limits:
-        seconds, size = self._options.total_timeout, self._options.max_bytes
-        return _Limits(default.seconds if seconds is None else seconds, default.size if size is None else size)
-
-    def _place(self, hop: Hop) -> str:
-        return self._redacted(f"{hop.request.method.upper()} {hop.url}")
-
-    def _redacted(self, text: str) -> str:
-        for redact in self._redactors:
-            text = redact(text)
-        return text
-
-
-def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
-    for name, value in headers.items():
-        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise Misconfigured(f"the header {name[:40]!r} holds characters that HTTP forbids; check `headers`")
-    return {name.encode("ascii"): value.encode() for name, value in headers.items()}
-
-
-def _answered(hop: Hop, response: httpx2.Response, body: bytes) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(url=hop.url, status=response.status_code, headers=headers, body=body)
+            self._loaded = LoadedClient(Wishes(**self._wishes))
+        return self._loaded

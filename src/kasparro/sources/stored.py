@@ -7,7 +7,8 @@ import numpy as np
 
 from kasparro.errors import Broken
 from kasparro.model.page import CsvRecords, JsonRecords, Page, StoredPage
-from kasparro.sources.csv_dialect import Dialect
+from kasparro.sources.csv_judge import rule_of
+from kasparro.sources.csv_options import Dialect
 from kasparro.sources.csv_page import Layout, gathered, parsed_text, parts
 from kasparro.sources.csv_screen import screen
 from kasparro.sources.json_answer import Json, pieces
@@ -38,7 +39,7 @@ def _csv(stored: StoredPage, null_values: tuple[str, ...]) -> CsvRecords:
         null_values=null_values,
         origin=stored.origin,
     )
-    found = screen(stored.content, layout.dialect.rule(len(layout.columns)), at_end=True)
+    found = screen(stored.content, rule_of(layout.dialect, len(layout.columns)), at_end=True)
     made = parts(stored.content, found, layout, line=1, most=len(found) + 1)
     if len(made) != 1 or made[0].rejects:
         raise Broken(f"Raw page {stored.number} ({stored.origin}) does not hold the records that it was stored with.")

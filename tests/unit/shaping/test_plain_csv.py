@@ -14,9 +14,11 @@ from kasparro.model.dataset import Dataset, Field, FieldType
 from kasparro.model.mapping import FieldRule, Mapping
 from kasparro.model.page import CsvRecords, Page
 from kasparro.model.shaped import Shaped, Stamp
+from kasparro.shaping import plain
 from kasparro.shaping.plain_csv import shape_plain
 from kasparro.shaping.plain_hash import line_hashes, texts_of_numbers
-from kasparro.shaping.plan import Shape, plain_plan
+from kasparro.shaping.plain_plan import plain_plan
+from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
 
 STAMP = Stamp(source="s", run_id=3, page_ids=[7])
@@ -71,8 +73,8 @@ def rows(shaped: Shaped, shape: Shape) -> list[Row]:
 
 def generally(shape: Shape, found: CsvRecords, folder: Path) -> Shaped:
     page = Page(content=found.content, content_type="text/csv", records=found, origin="f.csv", bytes_read=1)
-    with Shaper(shape, folder) as shaper:
-        shaper._plain[found.columns] = None  # noqa: SLF001 - as if the mapping asked for more
+    with pytest.MonkeyPatch.context() as patch, Shaper(shape, folder) as shaper:
+        patch.setattr(plain, "plain_plan", lambda *_, **__: None)
         return shaper.shape([page], STAMP)
 
 

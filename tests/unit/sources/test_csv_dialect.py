@@ -2,7 +2,8 @@
 
 import pytest
 
-from kasparro.sources.csv_dialect import Options, Trial, recognise
+from kasparro.sources.csv_dialect import Trial, recognise
+from kasparro.sources.csv_options import Options
 
 
 def tried(sample: str, *, whole: bool = True, delimiter: str | None = None, quote: str | None = None) -> Trial:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.errors import Misconfigured, SchemaBroken
-from kasparro.sources.csv_dialect import Dialect, Options, recognise
-from kasparro.sources.csv_header import Header, cells, looks_like_data, read_header, unique
+from kasparro.sources.csv_dialect import recognise
+from kasparro.sources.csv_header import Header, cells, looks_like_data, read_header
+from kasparro.sources.csv_options import Dialect, Options, unique
 
 
 def header(sample: str, options: Options | None = None) -> Header:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from kasparro.errors import Broken
 from kasparro.model.page import CsvRecords, Reject
-from kasparro.sources.csv_dialect import Dialect
-from kasparro.sources.csv_judge import Fault
+from kasparro.sources.csv_judge import Fault, rule_of
+from kasparro.sources.csv_options import Dialect, Spot
 from kasparro.sources.csv_page import Layout, Part
-from kasparro.sources.csv_ranges import Reading, Spot, step
+from kasparro.sources.csv_ranges import Reading, step
 from kasparro.sources.csv_screen import screen
 
 LONGEST = 12
@@ -58,7 +58,7 @@ def lost(reject: Reject) -> tuple[str, str, str]:
 
 
 def expected(data: bytes, longest: int) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
-    found = screen(data, LAYOUT.dialect.rule(2, longest), at_end=True)
+    found = screen(data, rule_of(LAYOUT.dialect, 2, longest), at_end=True)
     good, bad = list[tuple[str, str]](), list[tuple[str, str, str]]()
     for start, end, line, fault in zip(found.starts, found.ends, found.lines, found.faults, strict=True):
         raw = data[start:end].decode("utf-8", "backslashreplace").rstrip("\r\n")
