@@ -19,7 +19,7 @@ from kasparro.store.ledger import PostgresLedger
 from kasparro.store.raw_reading import RawReading
 from kasparro.store.refresh import Lane, Refresh
 from kasparro.store.rejects import RejectFilter
-from kasparro.store.runs import NewRun
+from kasparro.store.runs import EACH_RECORD, NewRun
 from kasparro.version import __version__
 
 _REJECTS = "rejects"
@@ -64,8 +64,8 @@ def usual(parts: Parts) -> Job:
     """Read what is new; or everything, where the source is declared so, unless nothing in it is new."""
     if not parts.declared.full_refresh:
         return _plain(parts)
-    known = partial(Checkpoints(parts.database).known, parts.declared.name)
     job = refreshed(parts)
+    known = partial(Checkpoints(parts.database).known, parts.declared.name, job.new.shape)
     return replace(job, known=known) if parts.source.kind.complete else job
 
 
@@ -123,8 +123,8 @@ def _plain(parts: Parts) -> Job:
             origin=tools.redact(origin_of(declared)),
             config_hash=config_hash(declared, tools.redact),
             code_version=__version__,
-            primary_key=shape.primary_key,
-            shape=_digest(str(shape)),
+            primary_key=EACH_RECORD if declared.append else shape.primary_key,
+            shape=_digest(_told(parts)),
         ),
         source=parts.source,
         dataset=shape.dataset,
@@ -144,7 +144,7 @@ def _ledger(
     return PostgresLedger(
         parts.database,
         parts.shape.dataset,
-        shape=_digest(f"{parts.shape} {__version__}"),
+        shape=_digest(f"{_told(parts)} {__version__}"),
         table=table,
         append=parts.declared.append,
         again=again,
@@ -152,12 +152,22 @@ def _ledger(
     )
 
 
+def _told(parts: Parts) -> str:
+    """All that is stated about how records become rows."""
+    nulls = _null_values(parts.declared)
+    return str(parts.shape) if nulls == ("",) else f"{parts.shape} {nulls}"
+
+
+def _null_values(declared: Declared) -> tuple[str, ...]:
+    return getattr(declared.kind, "null_values", ("",))
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _stored(parts: Parts, pages: RawReading) -> Stored:
-    return Stored(pages=pages, null_values=getattr(parts.declared.kind, "null_values", ("",)))
+    return Stored(pages=pages, null_values=_null_values(parts.declared))
 
 
 def _in_lane(parts: Parts, lane: str, trigger: str) -> Job:

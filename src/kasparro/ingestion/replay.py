@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.source import Slice
-from kasparro.sources.stored import read_again
 from kasparro.store.raw_reading import RawReading
 
 
@@ -30,6 +29,8 @@ class Stored:
 
     async def read(self, part: Slice, bookmark: Bookmark) -> AsyncIterator[Page]:  # noqa: ARG002 - there is but one
         """Yield the pages after the bookmark, in the order in which they count."""
+        from kasparro.sources.stored import read_again  # noqa: PLC0415 - loads numpy and parsers: replays alone need it
+
         total, _ = await self.pages.extent()
         done = int(bookmark.get("done", 0))
         async for stored in self.pages.after(bookmark):

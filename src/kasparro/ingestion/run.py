@@ -25,7 +25,7 @@ from kasparro.model.source import Slice, Source
 from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
 from kasparro.store.database import Database
-from kasparro.store.datasets import ensure
+from kasparro.store.datasets import ensure, refuse_emptied
 from kasparro.store.runs import Begun, NewRun, Runs
 
 _log = structlog.get_logger("kasparro.run")
@@ -124,13 +124,9 @@ async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
 
 
 async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: asyncio.Event) -> None:
-    await ensure(database, job.dataset)
+    note = await _note(job, database, begun)
     parts = await job.source.slices()
-    emit(
-        RunStarted(
-            source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed, note=begun.note
-        )
-    )
+    emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed, note=note))
     if job.known is not None and not begun.resumed and await _unchanged(job, parts, await job.known()):
         return
     if job.prepare is not None:
@@ -151,6 +147,15 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
     limit.end()
     if job.settle is not None:
         await job.settle(begun.run_id)
+
+
+async def _note(job: Job, database: Database, begun: Begun) -> str | None:
+    """Make the dataset's table ready; return what the operator should know. A replay mends what is missing in it."""
+    found = await ensure(database, job.dataset)
+    if job.new.beside:
+        return begun.note
+    await refuse_emptied(database, job.dataset, job.new.source)
+    return found or begun.note
 
 
 async def _unchanged(job: Job, parts: Sequence[Slice], known: Mapping[str, Bookmark]) -> bool:

@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kasparro.errors import StoreBusy
+from kasparro.errors import KasparroError, StoreBusy
 from kasparro.ingestion.run import Job, run_source
 from kasparro.model.engine import Engine
-from kasparro.model.events import Emit
-from kasparro.model.run import RunResult
+from kasparro.model.events import Emit, Event, PageCommitted
+from kasparro.model.run import Counts, RunResult
 from kasparro.resilience.retry import RetryPolicy, Timing, retrying
 from kasparro.store.database import Database
+from kasparro.store.runs import Runs
 
 _BUSY = RetryPolicy(attempts=6, total_seconds=120, first_wait=1, max_wait=30)
-"""How long a run waits for a database that went away: a restart takes seconds. Each attempt is a run of its own."""
+"""How long a run waits for a database that went away: a restart takes seconds. Each attempt is a run of its own.
+
+An attempt that committed something begins the count anew: a database that is lost every few seconds ends no load that
+moves on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +43,39 @@ async def run_jobs(jobs: Sequence[Job], floor: Floor) -> dict[str, RunResult]:
 async def _patiently(job: Job, floor: Floor) -> RunResult:
     """Run a source, and run it again when the database went away meanwhile: it goes on from its checkpoint."""
     attempts: list[RunResult] = []
+    committed = 0
+
+    def told(event: Event) -> None:
+        nonlocal committed
+        committed += isinstance(event, PageCommitted)
+        floor.emit(event)
+
+    def interrupted() -> bool:
+        return attempts[-1].error_code == StoreBusy.code and not floor.stop.is_set()
 
     async def attempt() -> None:
-        attempts.append(await run_source(job, floor.database, floor.emit, floor.stop))
-        if attempts[-1].error_code == StoreBusy.code and not floor.stop.is_set():
+        before = committed
+        attempts.append(await run_source(job, floor.database, told, floor.stop))
+        if interrupted() and committed == before:
             raise StoreBusy(attempts[-1].error or "")
 
     with suppress(StoreBusy):  # told by the result of the last attempt
         await retrying(attempt, _BUSY, timing=floor.timing)
-    counts = attempts[0].counts
-    for later in attempts[1:]:
-        counts += later.counts
+        while interrupted():
+            await retrying(attempt, _BUSY, timing=floor.timing)
+    if len(attempts) == 1:
+        return attempts[0]
+    counts = await _committed(attempts, floor.database)
     return replace(attempts[-1], counts=counts, duration=sum(one.duration for one in attempts))
+
+
+async def _committed(attempts: Sequence[RunResult], database: Database) -> Counts:
+    """Return what attempts have committed together. One that lost the database could not ask what it had committed."""
+    try:
+        return await Runs(database).committed([one.run_id for one in attempts if one.run_id is not None])
+    except KasparroError:
+        # It is still away, which the result says.
+        return sum((one.counts for one in attempts), start=Counts())
 
 
 async def run_etl_with_backoff(

@@ -32,17 +32,20 @@ def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
     def masked(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
-    shown: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if production else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    # A traceback is text before it is masked, and has no local variables: these may hold what must not be logged.
+    readable = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    errors = [structlog.processors.format_exc_info] if production else []
+    shown: structlog.typing.Processor = structlog.processors.JSONRenderer() if production else readable
+    # What the driver says of a connection that was cut off is said by our own errors.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     stream: TextIO = _CurrentStderr()  # type: ignore[assignment] # the two methods that a logger calls
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *errors,
+            structlog.processors.format_exc_info,
             masked,
             shown,
         ],

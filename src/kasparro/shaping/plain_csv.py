@@ -5,6 +5,7 @@ parsing: where its cells are is known from the delimiters, what they may be is k
 and the row is the record itself, behind its key, hash and origin. Anything else gives None, and DuckDB shapes the page.
 """
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ def shape_plain(records: CsvRecords, plan: PlainPlan, stamp: Stamp, page_id: int
     nulls = _nulls(cells, records.null_values)
     if nulls is None or not _have_keys(cells, nulls, plan) or not all_fit(cells, nulls, plan.fields, utc=plan.utc):
         return None
-    hashes = line_hashes(data, cells.starts[:, 0], cells.starts[:, -1] + cells.lengths[:, -1] + 1, plan.seed)
+    hashes = line_hashes(data, cells.starts[:, 0], cells.starts[:, -1] + cells.lengths[:, -1] + 1, _seed(plan, records))
     keys = Keys(data=data, starts=cells.starts[:, plan.key], lengths=cells.lengths[:, plan.key])
     indexes = np.arange(len(records), dtype=np.int64)
     heads = Heads(source=stamp.source, run_id=stamp.run_id, hashes=hashes, pages=page_id, indexes=indexes)
@@ -57,6 +58,13 @@ def _cells(data: Bytes, count: int, width: int) -> Cells | None:
     by_record = starts.reshape(shape)
     lengths = (separators - starts).reshape(shape)
     return Cells(data=data, starts=by_record, lengths=lengths, kinds=kinds_of_cells(data, by_record))
+
+
+def _seed(plan: PlainPlan, records: CsvRecords) -> int:
+    """The same line is another row where other texts are null."""
+    if records.null_values == ("",):
+        return plan.seed
+    return plan.seed ^ zlib.crc32(repr(records.null_values).encode())
 
 
 def _nulls(cells: Cells, null_values: Sequence[str]) -> Flags | None:

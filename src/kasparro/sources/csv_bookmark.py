@@ -64,8 +64,18 @@ def understood(bookmark: Bookmark, stated: str) -> Place | None:
     """Return the place of a bookmark; None where it is empty or was made under another declaration.
 
     Raises:
-        BookmarkLost: a newer version wrote it.
+        BookmarkLost: a newer version wrote it, or it is none of a file.
     """
+    try:
+        return _understood(bookmark, stated)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BookmarkLost(
+            "The checkpoint of the file is not one that Kasparro wrote. Read the file from its start: "
+            "kasparro checkpoint reset"
+        ) from error
+
+
+def _understood(bookmark: Bookmark, stated: str) -> Place | None:
     if bookmark.get("format", 0) > _VERSION:
         raise BookmarkLost(
             "The checkpoint was written by a newer version of Kasparro. Install that version, or read the file from "
@@ -73,9 +83,11 @@ def understood(bookmark: Bookmark, stated: str) -> Place | None:
         )
     if bookmark.get("format") != _VERSION or bookmark.get("stated") != stated:
         return None
-    known = bookmark["recognised"]
+    known, spot = bookmark["recognised"], bookmark["spot"]
+    if not all(isinstance(spot[name], int) for name in ("offset", "lines", "crc")):
+        raise TypeError("a place in a file is given by whole numbers")
     return Place(
-        spot=Spot(**bookmark["spot"]),
+        spot=Spot(**spot),
         version=Version(**bookmark["version"]),
         complete=bookmark["complete"],
         stated=stated,

@@ -55,9 +55,9 @@ class Checkpoints:
         """Return where each slice stands."""
         return await self._rows("show", source=source)
 
-    async def known(self, source: str) -> Mapping[str, Bookmark]:
-        """Return where each slice stands that was read to its end."""
-        return {row["slice"]: row["bookmark"] for row in await self._rows("known", source=source)}
+    async def known(self, source: str, shape: str) -> Mapping[str, Bookmark]:
+        """Return where each slice stands that a refresh has read to its end, with the mapping of `shape`."""
+        return {row["slice"]: row["bookmark"] for row in await self._rows("known", source=source, shape=shape)}
 
     async def to_reset(self, source: str, part: str | None = None, *, rows: bool = False) -> Back:
         """Return what `reset` would do. Raises NotFound."""

@@ -20,6 +20,9 @@ OLDEST = 15
 
 _CONNECT_SECONDS = 10
 
+_OPENINGS = 3
+"""How often the opening of a database is begun again when its connection is cut off."""
+
 _OPERATOR = (
     errors.InvalidPassword,
     errors.InvalidAuthorizationSpecification,
@@ -79,20 +82,34 @@ class Database:
                 "cursor_factory": self._cursors,
             },
             configure=_configure,
-            check=AsyncConnectionPool.check_connection if check else None,
         )
+        self._size, self._check, self._openings = size, check, _OPENINGS
 
     async def __aenter__(self) -> Self:
-        # One plain connection first: its errors say why, where a pool would only say that time ran out.
         with translated(self.place):
-            async with await connect(self._url, self._cursors) as first:
+            while not await self._made_ready():
+                self._openings -= 1
+            await self._pool.open()
+        return self
+
+    async def _made_ready(self) -> bool:
+        """Look whether the database is one for us, and migrate it; False where the connection was cut off meanwhile.
+
+        It is a plain connection: its errors say why, where a pool would only say that time ran out.
+        """
+        first = await connect(self._url, self._cursors)
+        try:
+            async with first:
                 await _check_server(first, self.place)
                 if self._migrations == "apply":
                     await migrate(first)
                 elif not await is_current(first):
                     raise Misconfigured(f"The database {self.place} lacks migrations. Run: kasparro migrate")
-            await self._pool.open()
-        return self
+        except psycopg.OperationalError:
+            if not first.broken or self._openings == 0:
+                raise
+            return False
+        return True
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -103,8 +120,33 @@ class Database:
     async def connection(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection in autocommit; transactions are opened where they are seen."""
         with translated(self.place):
-            async with self._pool.connection() as lent:
-                yield lent
+            lent = await self._alive()
+            try:
+                async with lent:
+                    yield lent
+            finally:
+                await self._pool.putconn(lent)
+
+    async def _alive(self) -> AsyncConnection:
+        """Return a connection that answers.
+
+        The pool's own check waits longer after each dead connection that it meets. Where all are cut off every few
+        seconds, those that it made meanwhile are dead again by then. So here the next one is tried at once.
+        """
+        for _ in range(self._size):
+            lent = await self._pool.getconn()
+            if not self._check:
+                return lent
+            try:
+                await AsyncConnectionPool.check_connection(lent)
+            except psycopg.OperationalError:
+                await self._pool.putconn(lent)  # is closed, so the pool replaces it
+            except BaseException:
+                await self._pool.putconn(lent)
+                raise
+            else:
+                return lent
+        return await self._pool.getconn()
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[AsyncConnection]:
@@ -179,13 +221,13 @@ def _translation(error: Exception, place: str) -> KasparroError:
             return Broken(f"The disk of the database {place} is full: {first}. Free space, then run again.")
         case errors.ReadOnlySqlTransaction():
             return Misconfigured(f"The database {place} is read-only: {first}. Point DATABASE_URL to the primary.")
-        case _ if isinstance(error, _OPERATOR) or _is_refusal(first):
-            return Misconfigured(
-                f"The database {place} refused: {first}. Check DATABASE_URL and the rights of its user."
-            )
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.DatatypeMismatch():
             return SchemaBroken(
-                f"A table in {place} is not as Kasparro left it: {first}. Restore it, or run: kasparro migrate"
+                f"A table in {place} is not as Kasparro left it: {first}. Restore it from a backup, then run again."
+            )
+        case _ if isinstance(error, _OPERATOR) or _is_refusal(error, first):
+            return Misconfigured(
+                f"The database {place} refused: {first}. Check DATABASE_URL and the rights of its user."
             )
         case psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout() | OSError() | TimeoutError():
             return StoreBusy(
@@ -195,9 +237,11 @@ def _translation(error: Exception, place: str) -> KasparroError:
             return Broken(f"The database {place} answered: {first}", sqlstate=getattr(error, "sqlstate", None))
 
 
-def _is_refusal(message: str) -> bool:
+def _is_refusal(error: Exception, message: str) -> bool:
     """Errors while connecting carry no code, only the server's text."""
-    return any(word in message for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry"))
+    return getattr(error, "sqlstate", None) is None and any(
+        word in message for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+    )
 
 
 def libpq_environment(url: str) -> dict[str, str]:

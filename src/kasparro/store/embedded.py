@@ -102,6 +102,9 @@ class EmbeddedServer:
                 return
             if self._runs():
                 self._control("stop", "--mode=fast")
+                sockets = _socket_folder(self.data)
+                if sockets != self.data and sockets.exists() and not any(sockets.iterdir()):
+                    sockets.rmdir()
 
     def _create(self) -> None:
         """Make the cluster beside its final place and move it there whole, so that no kill leaves half of one."""
@@ -219,10 +222,15 @@ def _give(path: Path) -> None:
 
 
 def _socket_folder(data: Path) -> Path:
-    if len(os.fsencode(data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET:
-        return data
-    name = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"kasparro-{os.geteuid()}-{name}"
+    """Return the data directory itself, or a folder with a shorter path where that of a socket may be no longer."""
+    name = f"kasparro-{os.geteuid()}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
+    short = Path("/tmp") / name  # noqa: S108 - its name is that of the data directory, and only we may enter it
+    fits = (one for one in (data, Path(tempfile.gettempdir()) / name) if _fits(one))
+    return next(fits, short)
+
+
+def _fits(folder: Path) -> bool:
+    return len(os.fsencode(folder / ".s.PGSQL.5432")) <= _LONGEST_SOCKET
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection, errors
 
-from kasparro.errors import KasparroError, Stopped
+from kasparro.errors import BookmarkLost, KasparroError, Stopped
 from kasparro.model.dataset import Dataset
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.profile import Profile
@@ -18,7 +18,6 @@ from kasparro.model.shaped import Batch
 from kasparro.store.bisecting import REFUSALS, load_exactly
 from kasparro.store.database import Database
 from kasparro.store.loading import Written, load, load_new
-from kasparro.store.probing import met
 from kasparro.store.queries import queries
 from kasparro.store.raw_pages import Kept, keep
 from kasparro.store.rejecting import records_of, refused_record, reject_columns
@@ -101,6 +100,11 @@ class PostgresLedger:
             runs = (await cursor.fetchall())[0][0] or [unit.run_id]
         self._target = replace(self._target, pass_runs=() if self._again else runs)
         bookmark, finished = row
+        if not isinstance(bookmark, dict):
+            raise BookmarkLost(
+                f"The checkpoint of {unit.slice_name} of {unit.source} is no JSON object. Read it from its start: "
+                f"kasparro checkpoint reset {unit.source}"
+            )
         return None if finished else bookmark
 
     async def number(self, pages: Sequence[Page]) -> tuple[int, ...]:
@@ -151,6 +155,8 @@ class PostgresLedger:
         self, connection: AsyncConnection, unit: Unit, batch: Batch, turn: Turn
     ) -> tuple[Counts, Sequence[str]]:
         """Write a batch; return its counts, and the keys of the rows that it changed."""
+        from kasparro.store.probing import met  # noqa: PLC0415 - loads numpy: not before there are rows
+
         turn.at_work(connection.info.backend_pid)
         shape = self._shape if self._counted else None
         kept = await keep(connection, unit, batch, shape=shape, dataset=self._target.dataset.name)

@@ -14,7 +14,6 @@ from psycopg import AsyncConnection, errors, sql
 from kasparro.model.run import Unit
 from kasparro.model.shaped import Shaped
 from kasparro.store.copying import copy_rows
-from kasparro.store.probing import differing
 from kasparro.store.target import PLANNER, Target, column_type, comparable
 
 
@@ -72,6 +71,8 @@ async def load(
 
     `probe`: most rows may be equal, so these are found first.
     """
+    from kasparro.store.probing import differing  # noqa: PLC0415 - loads numpy: not before there are rows
+
     async with connection.transaction():
         probe = probe and not target.append
         found = await differing(connection, target, unit, shaped.rows) if probe else None

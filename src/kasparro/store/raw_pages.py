@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-import numpy as np
 import orjson
 from psycopg import AsyncConnection
 
@@ -92,10 +91,26 @@ def _columns(pages: Mapping[int, Page]) -> dict[str, Any]:
         "origins": [page.origin for page in pages.values()],
         "content_types": [page.content_type for page in pages.values()],
         "records": [len(page.records) for page in pages.values()],
-        "sha256s": [hashlib.sha256(content).digest() for content in contents],
+        "sha256s": [identity(page) for page in pages.values()],
         "layouts": [layout_of(page.records) for page in pages.values()],
         "contents": [content.decode("utf-8") for content in contents],
     }
+
+
+def identity(page: Page) -> bytes:
+    """Return the SHA-256 by which a page is known: of its content, and of what tells which records are in it.
+
+    So the same answer read at another path, or the same lines under other names, is another page.
+    """
+    meaning: Sequence[object]
+    match page.records:
+        case CsvRecords() as records:
+            meaning = (records.columns, records.delimiter, records.quote)
+        case JsonRecords() as records:
+            meaning = records.steps
+        case _:
+            assert_never(page.records)
+    return hashlib.sha256(page.content + b"\0" + orjson.dumps(meaning)).digest()
 
 
 def layout_of(records: CsvRecords | JsonRecords) -> str:
@@ -112,6 +127,8 @@ def layout_of(records: CsvRecords | JsonRecords) -> str:
 
 def _lines(lines: Sequence[int]) -> list[list[int]]:
     """Return index and line of the records that do not stand on the line after that of the one before."""
+    import numpy as np  # noqa: PLC0415 - takes a twentieth of a second, and is loaded already where there are pages
+
     numbers = np.asarray(lines, dtype=np.int64)
     jumps = np.flatnonzero(np.diff(numbers, prepend=-1) != 1)
     found: list[list[int]] = np.column_stack((jumps, numbers[jumps])).tolist()

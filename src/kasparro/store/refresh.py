@@ -29,12 +29,14 @@ class Difference:
 
     Attributes:
         rows: In the table, of this source.
+        lost: Rows that should be in it besides, and are not: somebody deleted them.
         missing: Rows in the table that are not beside it.
         beside: Rows beside the table.
         new: Those of them that are not in the table.
     """
 
     rows: int
+    lost: int
     missing: int
     beside: int
     new: int
@@ -81,12 +83,9 @@ class Refresh:
             if (await cursor.fetchall())[0][0]:
                 return
             names = {"beside": _sql(self.table), "table": _sql(self.dataset.table)}
+            await connection.execute(text["over"], self._facts())
             await connection.execute(sql.SQL("DROP TABLE IF EXISTS {beside}").format(**names))
-            await connection.execute(
-                sql.SQL(
-                    "CREATE TABLE {beside} (LIKE {table} INCLUDING DEFAULTS, PRIMARY KEY (source, record_key))"
-                ).format(**names)
-            )
+            await connection.execute(sql.SQL(_CREATE).format(**names))
             await connection.execute(text["note"], self._facts())
 
     async def settle(self, run_id: int) -> None:
@@ -112,7 +111,9 @@ class Refresh:
             if row is None:
                 raise Stopped(f"Run {run_id} of {self.source} lost the source to a later run; nothing was changed.")
             await connection.execute(sql.SQL("ANALYZE {}").format(_sql(self.table)))
-            await self._check_key(connection)
+            cursor = await connection.execute(text["known"], self._facts())
+            key, shape = await cursor.fetchone() or (None, None)
+            await self._check_key(connection, key)
             found = await self._difference(connection)
             if self.removal.refuses(shrunk=found.missing - found.new, rows=found.rows):
                 return found
@@ -120,7 +121,7 @@ class Refresh:
                 **self._facts(),
                 "run_id": run_id,
                 "pass_id": row[0],
-                **await self._write(connection, run_id, found),
+                **await self._write(connection, run_id, found, alike=self.lane == "refresh" and shape == self.shape),
             }
             await connection.execute(text["counted"], facts)
             if self.lane == "refresh":
@@ -138,6 +139,7 @@ class Refresh:
             "source": self.source,
             "dataset": self.dataset.name,
             "lane": self.lane,
+            "beside": self.table,
             "shape": self.shape,
             "primary_key": orjson.dumps(self.primary_key).decode(),
             "who": self.who,
@@ -146,11 +148,9 @@ class Refresh:
             "status": "replayed" if self.lane == "replay" else "gone",
         }
 
-    async def _check_key(self, connection: AsyncConnection) -> None:
+    async def _check_key(self, connection: AsyncConnection, key: list[str] | None) -> None:
         """Refuse to make rows again by another key when some of them cannot be made again."""
-        cursor = await connection.execute(queries("refresh")["key"], self._facts())
-        row = await cursor.fetchone()
-        if self.lane != "replay" or row is None or tuple(row[0] or ()) == self.primary_key:
+        if self.lane != "replay" or self.append or tuple(key or ()) == self.primary_key:
             return
         lost = sql.SQL(
             "SELECT count(*) FROM {table} AS known WHERE known.source = %(source)s "
@@ -166,25 +166,35 @@ class Refresh:
 
     async def _difference(self, connection: AsyncConnection) -> Difference:
         cursor = await connection.execute(queries("refresh")["rows"], self._facts())
-        (rows,) = (await cursor.fetchall())[0]
+        (told,) = (await cursor.fetchall())[0]
         counts = sql.SQL(
-            "SELECT (SELECT count(*) FROM {table} AS known WHERE {removable}), "
+            "SELECT (SELECT count(*) FROM {table} AS known WHERE known.source = %(source)s), "
+            "(SELECT count(*) FROM {table} AS known WHERE {removable}), "
             "(SELECT count(*) FROM {beside}), "
             "(SELECT count(*) FROM {beside} AS made WHERE NOT EXISTS (SELECT FROM {table} AS known WHERE {same}))"
         )
         cursor = await connection.execute(counts.format(**self._words()), {"source": self.source})
-        missing, beside, new = (await cursor.fetchall())[0]
-        return Difference(rows=rows, missing=missing, beside=beside, new=new)
+        rows, missing, beside, new = (await cursor.fetchall())[0]
+        return Difference(rows=rows, lost=told - rows, missing=missing, beside=beside, new=new)
 
-    async def _write(self, connection: AsyncConnection, run_id: int, found: Difference) -> dict[str, int]:
-        words, facts = self._words(), {"source": self.source, "dataset": self.dataset.name, "run_id": run_id}
+    async def _write(
+        self, connection: AsyncConnection, run_id: int, found: Difference, *, alike: bool
+    ) -> dict[str, int]:
+        """Write the difference. `alike`: all rows were made by one mapping, so hashes tell whether they differ."""
+        words, facts = self._words(alike=alike), {"source": self.source, "dataset": self.dataset.name, "run_id": run_id}
         deleted = await _count(connection, sql.SQL(_DELETE).format(**words), facts) if found.missing else 0
         updated = await _count(connection, sql.SQL(_UPDATE).format(**words), facts)
         inserted = await _count(connection, sql.SQL(_INSERT).format(**words), facts) if found.new else 0
         unchanged = found.beside - inserted - updated
-        return {"deleted": deleted, "updated": updated, "inserted": inserted, "unchanged": unchanged}
+        return {
+            "deleted": deleted,
+            "updated": updated,
+            "inserted": inserted,
+            "unchanged": unchanged,
+            "lost": found.lost,
+        }
 
-    def _words(self) -> dict[str, sql.Composable]:
+    def _words(self, *, alike: bool = False) -> dict[str, sql.Composable]:
         """What stands for the names in the statements: tables, columns and conditions."""
         names = [sql.Identifier(field.name) for field in self.dataset.fields]
         taken = ("record_hash", "run_id", "raw_page_id", "raw_index")
@@ -199,6 +209,7 @@ class Refresh:
             + sql.SQL("SELECT source, %(dataset)s, record_key, row_to_json(gone), %(run_id)s FROM gone ")
             + sql.SQL("WHERE {}").format(sql.Literal(self.lane == "refresh" and self.removal.deletions == "soft")),
             "changes": comma.join(sql.SQL("{0} = made.{0}").format(name) for name in written),
+            "hashes": sql.SQL("known.record_hash <> made.record_hash AND" if alike else ""),
             "old": comparable(self.dataset, "known"),
             "new": comparable(self.dataset, "made"),
             "columns": comma.join([sql.Identifier("source"), sql.Identifier("record_key"), *written]),
@@ -232,6 +243,11 @@ _BY_RECORD = sql.SQL(
     "made.source = known.source AND made.raw_page_id = known.raw_page_id AND made.raw_index = known.raw_index"
 )
 
+_CREATE = """
+CREATE TABLE {beside} (
+    LIKE {table} INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED INCLUDING CONSTRAINTS,
+    PRIMARY KEY (source, record_key))"""
+
 _DELETE = """
 WITH gone AS (DELETE FROM {table} AS known WHERE {removable} RETURNING known.*), kept AS ({kept})
 SELECT count(*) FROM gone"""
@@ -239,7 +255,7 @@ SELECT count(*) FROM gone"""
 _UPDATE = """
 WITH changed AS (
     UPDATE {table} AS known SET {changes}, updated_at = now() FROM {beside} AS made
-    WHERE {same} AND known.record_hash <> made.record_hash AND ROW({old}) IS DISTINCT FROM ROW({new})
+    WHERE {same} AND {hashes} ROW({old}) IS DISTINCT FROM ROW({new})
     RETURNING made.record_key
 )
 SELECT count(DISTINCT record_key) FROM changed"""

@@ -1,4 +1,7 @@
-"""Lets go of raw pages that are older than their source wants to keep them: a few at a time, so that nobody waits."""
+"""Lets go of raw pages that are older than their source wants to keep them: a few at a time, so that nobody waits.
+
+A page goes only when it is old by the database's clock and by ours: one that is ahead must not delete what is young.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -35,4 +38,4 @@ async def apply_retention(database: Database, source: str, age: timedelta) -> tu
 
 
 def _facts(source: str, age: timedelta) -> dict[str, object]:
-    return {"source": source, "seconds": age.total_seconds()}
+    return {"source": source, "seconds": age.total_seconds(), "here": datetime.now(UTC)}

@@ -15,6 +15,9 @@ from kasparro.model.run import Counts, RunStatus
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
+EACH_RECORD = ("*",)
+"""Stands for the primary key where each record is a row of its own: `write_disposition: append`."""
+
 REMEMBERED = 100
 """Of so many runs it is remembered where each slice stood, see `checkpoints`."""
 
@@ -117,10 +120,13 @@ class Runs:
             await self._end(connection, run_id, status, error, retries)
             await connection.execute(self._sql["remember"], {"run_id": run_id})
             await connection.execute(self._sql["forget"], {"run_id": run_id, "keep": REMEMBERED - 1})
-            cursor = await connection.execute(self._sql["counts"], {"run_id": run_id})
-            row = await cursor.fetchone()
-        if row is None:
-            return Counts()
+        return await self.committed([run_id])
+
+    async def committed(self, run_ids: Sequence[int]) -> Counts:
+        """Return what runs have committed together."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(self._sql["committed"], {"run_ids": list(run_ids)})
+            (row,) = await cursor.fetchall()
         names = ("extracted", "inserted", "updated", "unchanged", "duplicates", "rejected", "deleted")
         return Counts(**dict(zip(names, row, strict=True)))
 
@@ -164,7 +170,7 @@ def _check_known(new: NewRun, known: _Known) -> None:
         return
     if known.dataset != new.dataset:
         change, old, now, others = "dataset", known.dataset, new.dataset, ""
-    elif known.key != new.primary_key and not new.beside:
+    elif not new.beside and new.primary_key not in {known.key, EACH_RECORD}:
         change, old, now = "primary_key", _shown(known.key), _shown(new.primary_key)
         others = f"or make its rows again by it: kasparro replay {new.source}, "
     else:
@@ -180,6 +186,8 @@ def _note(new: NewRun, known: _Known) -> str | None:
     """What is to be said of rows that were made by another mapping."""
     if known.rows == 0 or known.shape in {None, new.shape} or new.beside:
         return None
+    if known.shape == "":
+        return f"rows that are there have lost the values of a column. To fill it: kasparro replay {new.source}"
     return (
         f"the mapping has changed since the {known.rows:,} rows that are there were made; what is read from now on "
         f"follows the new one. To make the others again: kasparro replay {new.source}"
@@ -187,6 +195,8 @@ def _note(new: NewRun, known: _Known) -> str | None:
 
 
 def _shown(key: Sequence[str]) -> str:
+    if key == EACH_RECORD:
+        return "(none: each record was appended)"
     return ", ".join(key) or "(none: the content)"
 
 

@@ -284,6 +284,33 @@ async def test_a_database_that_went_away_is_waited_for(
     assert query(database_url, "SELECT record_key FROM normalized_data ORDER BY 1") == [("1",), ("2",)]
 
 
+async def test_a_database_that_is_lost_after_every_commit_ends_no_run(
+    database: Database, database_url: str, job: Callable[..., Job]
+) -> None:
+    waits: list[float] = []
+    lost: set[int] = set()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    def cut(n: int) -> None:
+        if n not in lost:
+            lost.add(n)
+            raise StoreBusy("cut")
+
+    floor = Floor(
+        database=database,
+        engine=LocalEngine(limit=1),
+        emit=lambda _event: None,
+        stop=asyncio.Event(),
+        timing=Timing(sleep=sleep),
+    )
+    result = (await run_jobs([job(Pages(pages=[[{"id": n}] for n in range(10)], before=cut))], floor))["s"]
+    assert (result.status, result.counts) == ("success", Counts(extracted=10, inserted=10))
+    assert len(waits) == 1  # before the first page; afterwards every attempt has committed one
+    assert query(database_url, "SELECT count(*), sum(extracted)::bigint FROM etl_run") == [(11, 10)]
+
+
 async def test_too_many_rejects_stop_a_run_and_what_was_committed_stays(run: Run, database_url: str) -> None:
     pages: list[list[Record]] = [[{"id": n}, {"title": "no key"}] for n in range(3)]
     result = await run(Pages(pages=pages), max_rejects=Limit(count=2))

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,17 @@ def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
         assert str(deep) not in server.url
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_also_the_folder_for_temporary_files_may_be_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with EmbeddedServer(deep / "home") as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        folder = Path(server.url.partition("host=")[2])
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:

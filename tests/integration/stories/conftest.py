@@ -1,9 +1,13 @@
-"""The command line, called as a user calls it, in this process."""
+"""The command line, called as a user calls it, in this process; and servers that answer as they are told."""
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,3 +45,41 @@ def kasparro(
         return Said(code=code, out=out, err=err)
 
     return run
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[Answer], str]]:
+    started: list[ThreadingHTTPServer] = []
+
+    def start(answer: Answer) -> str:
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        made = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        started.append(made)
+        return f"http://127.0.0.1:{made.server_port}/items"
+
+    yield start
+    for one in started:
+        one.shutdown()
+        one.server_close()
+
+
+def reply(status: int, body: bytes, **headers: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer

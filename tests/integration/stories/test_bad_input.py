@@ -6,17 +6,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.conftest import url_of
-from tests.integration.stories.conftest import Kasparro, Said
+from tests.integration.stories.conftest import Answer, Kasparro, Said, reply
 
 TABLE = "id,title\n1,a\n2,b\n"
 
@@ -99,44 +97,6 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     assert "closed.csv" in done.stderr
     assert "read" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[[Answer], str]]:
-    started: list[ThreadingHTTPServer] = []
-
-    def start(answer: Answer) -> str:
-        class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        made = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        started.append(made)
-        return f"http://127.0.0.1:{made.server_port}/items"
-
-    yield start
-    for one in started:
-        one.shutdown()
-        one.server_close()
-
-
-def reply(status: int, body: bytes, **headers: str) -> Answer:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
 
 
 def endless(handler: BaseHTTPRequestHandler) -> None:
@@ -245,55 +205,3 @@ def test_an_unknown_source_and_no_configuration(kasparro: Kasparro) -> None:
     assert (said.code, "'salse'" in said.err) == (2, True)
     assert kasparro("run", "x.parquet").code == 2
     assert kasparro("nonsense").code == 2
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is a mount, which only root can make")
-def test_a_disk_that_is_full(
-    kasparro: Kasparro, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(small)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("mounting is not allowed here")
-    try:
-        _fill(kasparro, server_url, small, tmp_path, monkeypatch)
-    finally:
-        subprocess.run(["umount", "--lazy", str(small)], check=True)
-
-
-def _fill(kasparro: Kasparro, server_url: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        folder = small / "space"
-        folder.mkdir(mode=0o700)
-        owner = Path(str(connection.execute("SHOW data_directory").fetchall()[0][0])).stat()
-        os.chown(folder, owner.st_uid, owner.st_gid)
-        for parent in folder.parents:
-            if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'".encode())
-        connection.execute("CREATE DATABASE full_disk TEMPLATE template0 TABLESPACE small")
-        monkeypatch.setenv("DATABASE_URL", url_of(server_url, "full_disk"))
-        monkeypatch.setenv("KASPARRO_PAGE_BYTES", "1048576")
-        lines = "".join(f"{n},{'x' * 200}\n" for n in range(300_000))
-        (tmp_path / "big.csv").write_text("id,title\n" + lines)
-        said = kasparro("run", "big.csv")
-        kept = psycopg.connect(url_of(server_url, "full_disk"))
-        with closing(kept):
-            rows, counted = kept.execute(
-                "SELECT (SELECT count(*) FROM normalized_data), (SELECT sum(rows)::bigint FROM dataset_total)"
-            ).fetchall()[0]
-        # The checkpoint that drops the database needs room too; and with room, the next run goes on.
-        subprocess.run(["mount", "-o", "remount,size=600m", str(small)], check=True)
-        again = kasparro("run", "big.csv")
-        with closing(psycopg.connect(url_of(server_url, "full_disk"))) as other:
-            whole = other.execute("SELECT count(*) FROM normalized_data").fetchall()[0]
-        connection.execute("DROP DATABASE full_disk WITH (FORCE)")
-        connection.execute("DROP TABLESPACE small")
-    assert said.code == 1, said
-    assert "is full" in said.err
-    assert "Free space" in said.err
-    assert rows == counted > 0
-    assert (again.code, whole) == (0, (300_000,))

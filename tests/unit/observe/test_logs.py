@@ -32,3 +32,16 @@ def test_readable_lines_in_development(capsys: pytest.CaptureFixture[str]) -> No
     configure_logs(level="warning", production=False, redact=Redactor())
     structlog.get_logger("x").warning("slow", seconds=2)
     assert "slow" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("production", [True, False])
+def test_a_traceback_is_masked_and_shows_no_variables(capsys: pytest.CaptureFixture[str], *, production: bool) -> None:
+    configure_logs(level="info", production=production, redact=Redactor(["hunter2"]))
+    local = str(123456 * 7)
+    try:
+        int(f"{local[:0]}hunter2")
+    except ValueError:
+        structlog.get_logger().exception("unforeseen")
+    said = capsys.readouterr().err
+    assert "ValueError: invalid literal for int() with base 10: '****'" in said
+    assert local not in said

@@ -24,7 +24,7 @@ from kasparro.store.database import _check_server, libpq_environment, place_of, 
         (PoolTimeout("full"), StoreBusy, "cannot be reached"),
         (ConnectionResetError(104, "reset"), StoreBusy, "cannot be reached"),
         (TimeoutError(), StoreBusy, "TimeoutError"),
-        (errors.UndefinedTable("gone"), SchemaBroken, "kasparro migrate"),
+        (errors.UndefinedColumn("column x does not exist"), SchemaBroken, "Restore it from a backup"),
         (errors.NumericValueOutOfRange("too big"), Broken, "too big"),
     ],
 )

@@ -2,8 +2,12 @@
 SELECT source, lane, slice, bookmark, finished, pages, extracted, lease_epoch, updated_at
 FROM etl_checkpoint WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY source, lane, slice
 
--- known: where each slice stands whose records have all taken effect
-SELECT slice, bookmark FROM etl_checkpoint WHERE source = %(source)s AND lane = '' AND finished
+-- known: where each slice stands whose records have all taken effect, with a refresh and by the mapping of now
+SELECT now.slice, now.bookmark
+FROM etl_checkpoint AS now
+JOIN etl_source AS known ON known.source = now.source AND known.shape = %(shape)s
+JOIN etl_run AS run ON run.id = now.lease_epoch AND run.lane = 'refresh'
+WHERE now.source = %(source)s AND now.lane = '' AND now.finished
 
 -- to_forget: what a reset would let the next run read again
 SELECT slice, lane, extracted AS records, bookmark AS now, NULL AS back, NULL::bigint AS run_id FROM etl_checkpoint
@@ -20,13 +24,16 @@ SELECT known.dataset, coalesce((SELECT sum(rows) FROM dataset_total AS total
                                 WHERE total.dataset = known.dataset AND total.source = known.source), 0)::bigint
 FROM etl_source AS known WHERE known.source = %(source)s
 
--- forget_rows: no row of the source is left, and its next run may know them by another key
+-- forget_rows: no row of the source is left, and its next run may know them by another key; no raw page says what is there
 WITH key AS (UPDATE etl_source SET primary_key = NULL, shape = NULL WHERE source = %(source)s)
-UPDATE dataset_total SET rows = 0, changes = changes + %(deleted)s, rewrites = rewrites + %(deleted)s
+UPDATE dataset_total SET rows = 0, changes = changes + %(deleted)s, rewrites = rewrites + %(deleted)s + 1
 WHERE dataset = %(dataset)s AND source = %(source)s
 
--- run_at: the last run of a source that had ended at a moment
-SELECT max(id) FROM etl_run WHERE source = %(source)s AND finished_at <= %(moment)s
+-- run_at: the last run of a source before the first that ended after a moment; so a clock that was set back in between
+-- lets too much be read again rather than too little
+SELECT max(id) FROM etl_run
+WHERE source = %(source)s AND finished_at <= %(moment)s AND id < coalesce((
+    SELECT min(id) FROM etl_run WHERE source = %(source)s AND finished_at > %(moment)s), id + 1)
 
 -- run_of: is it a run of the source
 SELECT id FROM etl_run WHERE source = %(source)s AND id = %(run_id)s

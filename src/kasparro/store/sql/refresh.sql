@@ -1,5 +1,6 @@
--- under_way: is there a refresh of the source to go on with
-SELECT count(*) FROM etl_refresh WHERE source = %(source)s AND lane = %(lane)s
+-- under_way: is there a refresh of the source to go on with, and its table
+SELECT to_regclass(%(beside)s) IS NOT NULL AND EXISTS (
+    SELECT FROM etl_refresh WHERE source = %(source)s AND lane = %(lane)s)
 
 -- note: a refresh begins
 INSERT INTO etl_refresh (source, lane, shape) VALUES (%(source)s, %(lane)s, %(shape)s)
@@ -16,9 +17,9 @@ UPDATE etl_refresh SET refused = true WHERE source = %(source)s AND lane = %(lan
 -- counted: the rows have taken effect
 WITH total AS (
     INSERT INTO dataset_total AS kept (dataset, source, shard, rows, changes, rewrites)
-    SELECT %(dataset)s, %(source)s, 0, %(inserted)s::bigint - %(deleted)s, %(inserted)s::bigint + %(updated)s + %(deleted)s,
-           %(updated)s::bigint + %(deleted)s
-    WHERE %(inserted)s::bigint + %(updated)s + %(deleted)s > 0
+    SELECT %(dataset)s, %(source)s, 0, %(inserted)s::bigint - %(deleted)s - %(lost)s,
+           %(inserted)s::bigint + %(updated)s + %(deleted)s + abs(%(lost)s), %(updated)s::bigint + %(deleted)s + abs(%(lost)s)
+    WHERE %(inserted)s::bigint + %(updated)s + %(deleted)s + abs(%(lost)s) > 0
     ON CONFLICT (dataset, source, shard) DO UPDATE
     SET rows = kept.rows + excluded.rows, changes = kept.changes + excluded.changes, rewrites = kept.rewrites + excluded.rewrites
 )
@@ -56,8 +57,8 @@ WHERE page.source = %(source)s AND page.last_pass_id >= coalesce(known.refreshed
   AND (page.last_pass_id, page.slice, page.last_number) > (%(pass_id)s, %(slice)s, %(number)s)
 ORDER BY page.last_pass_id, page.slice, page.last_number
 
--- key: by which the rows are known
-SELECT primary_key FROM etl_source WHERE source = %(source)s
+-- known: by which key the rows are known, and by which mapping they were made
+SELECT primary_key, shape FROM etl_source WHERE source = %(source)s
 
 -- extent: how many pages and records that is
 SELECT count(*), coalesce(sum(page.records), 0)::bigint

@@ -1,7 +1,7 @@
 -- step: a few raw pages that no longer need to be kept, oldest first; those that a commit holds now, and those with open rejects, stay
 WITH old AS (
     SELECT page.id, page.last_at FROM raw_page AS page
-    WHERE page.source = %(source)s AND page.last_at >= %(after)s AND page.last_at < now() - make_interval(secs => %(seconds)s)
+    WHERE page.source = %(source)s AND page.last_at >= %(after)s AND page.last_at < least(now(), %(here)s) - make_interval(secs => %(seconds)s)
       AND NOT EXISTS (SELECT FROM rejected_record AS one WHERE one.raw_page_id = page.id AND one.status = 'open')
     ORDER BY page.last_at LIMIT %(count)s FOR UPDATE SKIP LOCKED
 ), gone AS (
@@ -11,5 +11,5 @@ SELECT count(*), coalesce(sum(records), 0)::bigint, max(last_at) FROM gone
 
 -- extent: how many pages and records that would be
 SELECT count(*) AS pages, coalesce(sum(page.records), 0)::bigint AS records FROM raw_page AS page
-WHERE page.source = %(source)s AND page.last_at < now() - make_interval(secs => %(seconds)s)
+WHERE page.source = %(source)s AND page.last_at < least(now(), %(here)s) - make_interval(secs => %(seconds)s)
   AND NOT EXISTS (SELECT FROM rejected_record AS one WHERE one.raw_page_id = page.id AND one.status = 'open')

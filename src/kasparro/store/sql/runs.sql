@@ -47,10 +47,11 @@ SET pass_id = CASE WHEN %(resumed)s THEN coalesce(
     id) ELSE id END
 WHERE id = %(run_id)s
 
--- finish: end a run and add it to the totals of its source; a run that has ended already is left as it is
+-- finish: end a run and add it to the totals of its source; a run that has ended already is left as it is; no clock that
+-- was set back makes a run end before it began
 WITH ended AS (
     UPDATE etl_run
-    SET status = %(status)s, finished_at = clock_timestamp(), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
+    SET status = %(status)s, finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
     WHERE id = %(run_id)s AND status = 'running'
     RETURNING *
 )
@@ -70,8 +71,11 @@ SET runs = total.runs + 1,
     last_error = CASE WHEN ended.status IN ('failed', 'interrupted') THEN ended.error ELSE total.last_error END
 FROM ended WHERE total.source = ended.source
 
--- counts: what a run has committed
-SELECT extracted, inserted, updated, unchanged, duplicates, rejected, deleted FROM etl_run WHERE id = %(run_id)s
+-- committed: what runs have committed together
+SELECT coalesce(sum(extracted), 0)::bigint, coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint,
+       coalesce(sum(unchanged), 0)::bigint, coalesce(sum(duplicates), 0)::bigint, coalesce(sum(rejected), 0)::bigint,
+       coalesce(sum(deleted), 0)::bigint
+FROM etl_run WHERE id = ANY (%(run_ids)s)
 
 -- remember: where the slices stand that this run has moved, so that they can be set back to there
 INSERT INTO checkpoint_history (source, slice, run_id, bookmark, profile, extracted, pages)
