@@ -24,7 +24,7 @@ from kasparro.store.database import Database
 
 checkpoint_app = typer.Typer(no_args_is_help=True, help="Checkpoints: show, reset and rewind.")
 
-_SHOWN = 60
+_SHOWN = 30
 """Characters of a bookmark in a table."""
 
 Source = Annotated[str, typer.Argument(help="Name of a source.")]
@@ -119,10 +119,21 @@ def _say(screens: Consoles, back: Back, *, as_json: bool) -> None:
 
 
 def _bookmark(value: object) -> str:
-    if value is None:
-        return "the start"
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    """Return a bookmark in a word or two: of a file its line, of an API its mark or page, of a feed its entries."""
+    match value:
+        case None:
+            return "the start"
+        case {"spot": {"lines": int(lines)}}:
+            return f"line {count_in_words(lines)}"
+        case {"pass": {"pages": int(pages)}}:
+            return f"page {count_in_words(pages)}"
+        case {"mark": mark}:
+            return f"mark {mark}"
+        case {"seen": list(seen)}:
+            return f"{count_in_words(len(seen))} entries"
+        case _:
+            text = orjson.dumps(value).decode()
+            return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _say_done(screens: Consoles, done: bool, line: str, *, as_json: bool) -> None:  # noqa: FBT001 - what became of it

@@ -202,6 +202,8 @@ def test_rewind_says_what_it_comes_to_and_the_next_run_goes_on_from_there(
     kasparro("run")
     said = kasparro("checkpoint", "rewind", "s", "--to", "1", "--dry-run").out
     assert "About 3 records would be read again" in said
+    assert re.search(r"s.csv +line 13 +line 11 +2\n", said), said
+    assert re.search(r"s9.csv +line 2 +the start +1\n", said), said
     assert "Since run 1, 3 rows were added and 0 updated" in said
     assert "the start" in said
     assert re.search(r"s +success +0 ", kasparro("run").out)
