@@ -76,12 +76,12 @@ def _nulls(cells: Cells, null_values: Sequence[str]) -> Flags | None:
         text = value.encode()
         if not text:
             continue
-        likely = cells.lengths == len(text)
-        places = cells.starts[likely]
-        same = np.ones(len(places), dtype=np.bool_)
+        likely = np.flatnonzero(cells.lengths.ravel() == len(text))
+        places = cells.starts.ravel()[likely]
         for at, byte in enumerate(text):
-            same &= cells.data[places + at] == byte
-        found[likely] |= same
+            same = cells.data[places + at] == byte
+            likely, places = likely[same], places[same]
+        found.ravel()[likely] = True
     return found
 
 
