@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
+import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,7 +58,8 @@ async def _http(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         await invalid(inner, faults)(inner, receive, answer)
         return
     try:
-        await app(inner, receive, answer)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await app(inner, receive, answer)
     except Exception as error:
         if started:
             raise  # too late for an answer: the server logs it and cuts the connection

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import Lifespan
 
-from kasparro.api import data, docs, health, problems, stats
+from kasparro.api import data, docs, health, problems, runs, stats
 from kasparro.api.exchange import exchange
 from kasparro.api.openapi import documented
 from kasparro.api.openapi import problems as refusals
@@ -49,7 +49,7 @@ def create_app(settings: ApiSettings, open_database: OpenDatabase, *, pages: API
     # Reads that are open carry no security in the document, and cost nothing to check.
     guard = [] if settings.public_read else [Depends(read_access)]
     closed = {} if settings.public_read else refusals(*_REFUSALS)
-    for router in (data.router, stats.router):
+    for router in (data.router, stats.router, runs.router):
         app.include_router(router, responses=closed, dependencies=guard)
     app.include_router(health.router)
     if pages is not None:

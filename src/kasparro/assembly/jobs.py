@@ -10,6 +10,7 @@ from kasparro.config import Config, config_hash
 from kasparro.errors import Misconfigured
 from kasparro.ingestion.replay import Stored
 from kasparro.ingestion.run import Job
+from kasparro.model.finding import Judged
 from kasparro.model.source import Declared
 from kasparro.shaping.plan import Shape
 from kasparro.sources.tools import Opened
@@ -20,6 +21,7 @@ from kasparro.store.raw_reading import RawReading
 from kasparro.store.refresh import Lane, Refresh
 from kasparro.store.rejects import RejectFilter
 from kasparro.store.runs import EACH_RECORD, NewRun
+from kasparro.store.watch import Watch
 from kasparro.version import __version__
 
 _REJECTS = "rejects"
@@ -86,7 +88,8 @@ def refreshed(parts: Parts, *, accept: bool = False) -> Job:
 def replayed(parts: Parts, *, accept: bool = False, who: str = "") -> Job:
     """Make the rows again from the raw pages, without asking the source."""
     pages = RawReading(parts.database, parts.declared.name)
-    return _beside(parts, replace(_plain(parts), source=_stored(parts, pages)), "replay", accept=accept, who=who)
+    job = replace(_plain(parts), source=_stored(parts, pages), judge=None)
+    return _beside(parts, job, "replay", accept=accept, who=who)
 
 
 def rejects_replayed(parts: Parts, *, wanted: RejectFilter, who: str) -> Job:
@@ -130,6 +133,7 @@ def _plain(parts: Parts) -> Job:
         dataset=shape.dataset,
         shape=shape,
         ledger=_ledger(parts),
+        judge=partial(_judged, parts),
         max_rejects=declared.max_rejects,
         most_records=tools.page_records,
         most_bytes=tools.page_bytes,
@@ -150,6 +154,20 @@ def _ledger(
         again=again,
         rejects_of=rejects_of,
     )
+
+
+async def _judged(parts: Parts, run_id: int) -> Judged:
+    from kasparro.ingestion.watch import judge_run  # noqa: PLC0415 - loads numpy: not before a run has come to its end
+
+    return await judge_run(Watch(parts.database), run_id, _moments(parts))
+
+
+def _moments(parts: Parts) -> tuple[str, ...]:
+    """Paths at which a record may say when it was made, the likeliest first."""
+    shape, cursor = parts.shape, getattr(parts.declared.kind, "cursor_field", None)
+    rule = None if shape.mapping is None else shape.mapping.rules.get("occurred_at")
+    guesses = shape.well_known.get("occurred_at", ()) if shape.mapping is None else ()
+    return (*(() if cursor is None else (cursor,)), *(() if rule is None else rule.paths), *guesses)
 
 
 def _told(parts: Parts) -> str:
@@ -177,7 +195,7 @@ def _in_lane(parts: Parts, lane: str, trigger: str) -> Job:
     async def settle(_run_id: int) -> None:
         await Checkpoints(parts.database).leave(parts.declared.name, lane)
 
-    return replace(job, new=replace(job.new, lane=lane, trigger=trigger), lane=lane, settle=settle)
+    return replace(job, new=replace(job.new, lane=lane, trigger=trigger), lane=lane, settle=settle, judge=None)
 
 
 def _beside(parts: Parts, job: Job, lane: Lane, *, accept: bool, who: str) -> Job:

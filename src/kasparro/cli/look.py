@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from kasparro.cli.context import JsonOption, Limit, SourceArgument, asked, consoles
+from kasparro.cli.findings import runs_compare
 from kasparro.cli.tables import show, show_one
 from kasparro.store.operator import Operator
 
-runs_app = typer.Typer(no_args_is_help=True, help="Runs: list and show.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs: list, show and compare.")
+runs_app.command("compare")(runs_compare)
 
 
 def sources(as_json: JsonOption = False) -> None:  # noqa: FBT002
@@ -26,7 +28,7 @@ def runs_list(source: SourceArgument = None, limit: Limit = 20, as_json: JsonOpt
     show(
         consoles().out,
         rows,
-        ("id", "source", "trigger", "status", "started_at", *counts, "error"),
+        ("id", "source", "trigger", "status", "verdict", "started_at", *counts, "error"),
         as_json=as_json,
     )
 

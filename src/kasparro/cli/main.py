@@ -22,6 +22,8 @@ _COMMANDS = (
     ("runs", "look", "runs_app"),
     ("checkpoint", "checkpoints", "checkpoint_app"),
     ("rejects", "rejects", "rejects_app"),
+    ("findings", "findings", "findings"),
+    ("drift", "findings", "drift_app"),
     ("replay", "again", "replay"),
     ("backfill", "again", "backfill"),
     ("prune", "again", "prune"),

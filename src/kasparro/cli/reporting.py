@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from kasparro.cli.words import bytes_in_words, count_in_words
-from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunStarted, SliceClosed
+from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
 from kasparro.model.run import Counts
+from kasparro.observe.run_log import log_event
 
 _EVERY = 2.0
 """Seconds between two plain lines about one source."""
@@ -49,10 +50,12 @@ class _Seen:
 
 
 @contextmanager
-def reporter(*, as_json: bool, errors: Console) -> Iterator[Emit]:
-    """Give what listens to events, in the form that fits where the output goes."""
+def reporter(*, as_json: bool, errors: Console, production: bool = False) -> Iterator[Emit]:
+    """Give what listens to events, in the form that fits where the output goes. `production`: the log is told."""
     if as_json:
         yield _json
+    elif production and not errors.is_terminal:
+        yield log_event
     elif errors.is_terminal:
         with _progress(errors) as bars:
             yield _Bars(bars)
@@ -82,37 +85,51 @@ class _Bars:
     def __call__(self, event: Event) -> None:
         match event:
             case RunStarted():
-                task = self._progress.add_task(event.source, total=None, records=0, read=0, share="")
-                self._seen[event.source] = (task, _Seen(slices=event.slices))
-                if event.resumed:
-                    self._progress.console.print(f"{event.source}: going on from the last checkpoint", highlight=False)
-                if event.note is not None:
-                    line = f"{event.source}: {event.note}"
-                    self._progress.console.print(line, style="yellow", highlight=False, markup=False)
+                self._started(event)
             case PageCommitted():
-                task, seen = self._seen[event.source]
-                seen.take(event)
-                share = seen.share(event.done)
-                self._progress.update(
-                    task,
-                    total=None if share is None else 1.0,
-                    completed=share or 0,
-                    records=seen.counts.extracted,
-                    read=seen.read,
-                    share="" if share is None else f"{share:4.0%}",
-                )
+                self._committed(event)
             case SliceClosed():
                 self._seen[event.source][1].closed += 1
             case Retrying():
-                self._progress.console.print(_retry_line(event), style="yellow", highlight=False, markup=False)
+                self._say(_retry_line(event))
+            case RunJudged():
+                for line in _finding_lines(event):
+                    self._say(line)
             case RunFinished():
-                if event.result.source in self._seen:
-                    task, _ = self._seen[event.result.source]
-                    if event.result.status == "success":
-                        self._progress.update(task, total=1.0, completed=1.0, share="100%")
-                    self._progress.stop_task(task)
+                self._finished(event)
             case _:
                 assert_never(event)
+
+    def _started(self, event: RunStarted) -> None:
+        task = self._progress.add_task(event.source, total=None, records=0, read=0, share="")
+        self._seen[event.source] = (task, _Seen(slices=event.slices))
+        if event.resumed:
+            self._progress.console.print(f"{event.source}: going on from the last checkpoint", highlight=False)
+        if event.note is not None:
+            self._say(f"{event.source}: {event.note}")
+
+    def _committed(self, event: PageCommitted) -> None:
+        task, seen = self._seen[event.source]
+        seen.take(event)
+        share = seen.share(event.done)
+        self._progress.update(
+            task,
+            total=None if share is None else 1.0,
+            completed=share or 0,
+            records=seen.counts.extracted,
+            read=seen.read,
+            share="" if share is None else f"{share:4.0%}",
+        )
+
+    def _finished(self, event: RunFinished) -> None:
+        if event.result.source in self._seen:
+            task, _ = self._seen[event.result.source]
+            if event.result.status == "success":
+                self._progress.update(task, total=1.0, completed=1.0, share="100%")
+            self._progress.stop_task(task)
+
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, style="yellow", highlight=False, markup=False)
 
 
 class _Lines:
@@ -142,6 +159,9 @@ class _Lines:
                 self._seen[event.source].closed += 1
             case Retrying():
                 self._say(_retry_line(event))
+            case RunJudged():
+                for line in _finding_lines(event):
+                    self._say(line)
             case RunFinished():
                 result = event.result
                 self._say(f"{result.source}: {result.status} after {result.duration:.1f} s")
@@ -154,6 +174,10 @@ class _Lines:
 
 def _retry_line(event: Retrying) -> str:
     return f"{event.source}: {event.reason} Trying again in {event.wait:.1f} s (attempt {event.attempt + 1})."
+
+
+def _finding_lines(event: RunJudged) -> list[str]:
+    return [f"{event.source}: {one.severity}: {one.message}" for one in event.findings]
 
 
 def _json(event: Event) -> None:

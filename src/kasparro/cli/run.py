@@ -70,6 +70,7 @@ def carried_out(
 ) -> Mapping[str, RunResult]:
     """Run the sources asked for in a mode, telling how it goes; return what became of each."""
     settings = settings_with_logs()
+    production = settings.environment == "production"
 
     async def body() -> Mapping[str, RunResult]:
         wanted = await chosen(targets, config, settings)
@@ -78,7 +79,7 @@ def carried_out(
         async with open_store(settings) as database:
 
             async def runs(stop: asyncio.Event) -> Mapping[str, RunResult]:
-                with reporter(as_json=as_json, errors=screens.errors) as emit:
+                with reporter(as_json=as_json, errors=screens.errors, production=production) as emit:
                     return await run_config(wanted, settings, database=database, emit=emit, stop=stop, mode=mode)
 
             return await with_stop(runs, lambda: _say_stop(screens))

@@ -67,7 +67,7 @@ def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = 
 async def _ingest(
     wanted: Config, settings: Settings, database: Database, stop: asyncio.Event, screens: Consoles
 ) -> None:
-    with reporter(as_json=False, errors=screens.errors) as emit:
+    with reporter(as_json=False, errors=screens.errors, production=settings.environment == "production") as emit:
         results = await run_config(wanted, settings, database=database, emit=emit, stop=stop)
     summarise(screens, results, as_json=False)
 

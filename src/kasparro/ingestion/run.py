@@ -15,7 +15,8 @@ from kasparro.errors import KasparroError, Stopped
 from kasparro.ingestion.limits import RejectLimit
 from kasparro.ingestion.work import Hands, work
 from kasparro.model.dataset import Dataset
-from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunStarted
+from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted
+from kasparro.model.finding import Judged, Verdict
 from kasparro.model.ledger import Ledger
 from kasparro.model.limit import Limit
 from kasparro.model.page import Bookmark
@@ -55,6 +56,7 @@ class Job:
             looks first whether there is anything new at all.
         prepare: Called before the first slice is read.
         settle: Called with the run's number when every slice was read to its end; what it raises fails the run.
+        judge: Likewise, before that: says what is odd about the run.
     """
 
     new: NewRun
@@ -72,6 +74,7 @@ class Job:
     known: Callable[[], Awaitable[Mapping[str, Bookmark]]] | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     settle: Callable[[int], Awaitable[None]] | None = None
+    judge: Callable[[int], Awaitable[Judged]] | None = None
 
 
 async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event) -> RunResult:
@@ -80,10 +83,13 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
     run_id: int | None = None
     counts = Counts()
     retries = 0
+    verdict: Verdict | None = None
 
     def count(event: Event) -> None:
-        nonlocal retries
+        nonlocal retries, verdict
         retries += isinstance(event, Retrying)
+        if isinstance(event, RunJudged):
+            verdict = event.verdict
         emit(event)
 
     status: RunStatus = "failed"
@@ -91,7 +97,8 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
     try:
         async with Runs(database).begin(job.new) as begun:
             run_id = begun.run_id
-            status, error = await _outcome(job, _slices(job, database, begun, count, stop))
+            with structlog.contextvars.bound_contextvars(source=job.new.source, run_id=run_id):
+                status, error = await _outcome(job, _slices(job, database, begun, count, stop))
             counts = await Runs(database).finish(run_id, status, error, retries)
     except KasparroError as raised:
         # It could not begin, or its end could not be recorded: then the next run finds it interrupted.
@@ -102,6 +109,7 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
         counts=counts,
         duration=time.monotonic() - since,
         run_id=run_id,
+        verdict=verdict,
         error=None if error is None else error[1],
         error_code=None if error is None else error[0],
     )
@@ -118,7 +126,7 @@ async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
         status: RunStatus = "partial" if raised.facts.get("incomplete") else "failed"
         return status, (raised.code, job.redact(str(raised)))
     except Exception as unforeseen:  # noqa: BLE001 - a bug must not take the other sources down; it is logged and recorded
-        _log.exception("unforeseen error", source=job.new.source)
+        _log.exception("unforeseen error")
         return "failed", ("internal", job.redact(f"{type(unforeseen).__name__}: {unforeseen}"))
     return "success", None
 
@@ -145,6 +153,10 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
 
     await _all(bounded(part) for part in parts)
     limit.end()
+    if job.judge is not None:
+        judged = await job.judge(begun.run_id)
+        source, run_id = job.new.source, begun.run_id
+        emit(RunJudged(source=source, run_id=run_id, verdict=judged.verdict, findings=judged.findings))
     if job.settle is not None:
         await job.settle(begun.run_id)
 
@@ -195,7 +207,8 @@ async def _slice(job: Job, run_id: int, part: Slice, emit: Emit, stop: asyncio.E
     )
     scratch = Path(tempfile.mkdtemp(dir=job.scratch))
     try:
-        with await asyncio.to_thread(Shaper, job.shape, scratch) as shaper:
+        bound = structlog.contextvars.bound_contextvars(slice=part.name)
+        with bound, await asyncio.to_thread(Shaper, job.shape, scratch) as shaper:
             hands = Hands(
                 shape=shaper.shape,
                 emit=emit,

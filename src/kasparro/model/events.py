@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kasparro.model.finding import Finding, Verdict
 from kasparro.model.run import Counts, RunResult
 
 
@@ -53,11 +54,21 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunJudged:
+    """A run that came to its end was compared with the schema of its source and with earlier runs."""
+
+    source: str
+    run_id: int
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """A run has ended, well or not."""
 
     result: RunResult
 
 
-Event = RunStarted | PageCommitted | SliceClosed | Retrying | RunFinished
+Event = RunStarted | PageCommitted | SliceClosed | Retrying | RunJudged | RunFinished
 Emit = Callable[[Event], None]

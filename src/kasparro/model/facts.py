@@ -1,8 +1,9 @@
 """What is known of a run when it is compared with earlier ones: counts, times, and a summary of each field."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +44,15 @@ class RunFacts:
     bytes_read: int = 0
     newest: float | None = None
     fields: Mapping[str, FieldFacts] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "RunFacts":
+        """Read what `to_json` wrote."""
+        fields = {
+            path: FieldFacts(**{**one, "quantiles": tuple(one["quantiles"])}) for path, one in value["fields"].items()
+        }
+        return cls(**{**value, "started_at": datetime.fromisoformat(value["started_at"]), "fields": fields})

@@ -33,6 +33,14 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What came of judging a run."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+
+
 def verdict_of(findings: tuple[Finding, ...] | list[Finding]) -> Verdict:
     """Return the verdict that findings come to."""
     severities = {one.severity for one in findings}

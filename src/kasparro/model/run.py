@@ -58,6 +58,7 @@ class RunResult:
         duration: Seconds.
         error: One sentence; None when all went well.
         error_code: `code` of the error.
+        verdict: `ok`, `suspicious` or `bad`, apart from the status; None when it was not judged.
     """
 
     source: str
@@ -67,4 +68,5 @@ class RunResult:
     run_id: int | None
     error: str | None = None
     error_code: str | None = None
+    verdict: str | None = None
     started_at: datetime | None = None

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import structlog
 
 from kasparro.model.redact import Redactor
+from kasparro.observe.repetition import Repetition
 
 
 class _CurrentStderr:
@@ -44,6 +45,7 @@ def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            Repetition(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             masked,

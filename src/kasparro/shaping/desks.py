@@ -17,7 +17,6 @@ from duckdb.func import SPECIAL
 
 from kasparro.errors import Broken, Misconfigured
 from kasparro.model.page import CsvRecords, JsonRecords, Page, Reject
-from kasparro.model.profile import Profile
 from kasparro.model.shaped import Shaped, Stamp
 from kasparro.shaping import literal
 from kasparro.shaping.csv_parse import read_csv_sql
@@ -127,12 +126,11 @@ class _Desk:
                 f"Temporary files cannot be written to {self._folder.parent.parent}: {_first_line(error)}. "
                 "Free space there, or set TMPDIR to another directory."
             ) from error
-        rows, wrong, profile = self._collect(pages, plan)
+        rows, wrong = self._collect(pages)
         shaped = Shaped(
             rows=self._rows(pages, plan, stamp, [stamp.page_ids[at] for at in filled]),
             count=rows,
             rejects=self._rejects(pages, filled, plan) if wrong else (),
-            profile=profile,
         )
         self._duck.execute("DROP TABLE page")
         return shaped
@@ -179,15 +177,13 @@ class _Desk:
         self._set_mark(json_relation(self._duck, texts, plan))
         return "raw"
 
-    def _collect(self, pages: Sequence[Page], plan: Plan) -> tuple[int, int, Profile]:
-        """Return how many rows there are, how many records are wrong, and the profile."""
-        present = ", ".join(f"count(v{n})" for n in range(len(plan.columns)))
-        total, wrong, *filled = self._one(f"SELECT count(*), count(bad), {present} FROM page")
+    def _collect(self, pages: Sequence[Page]) -> tuple[int, int]:
+        """Return how many rows there are, and how many records are wrong."""
+        total, wrong = self._one("SELECT count(*), count(bad) FROM page")
         records = sum(len(page.records) for page in pages)
         if total != records:  # the screen and the parser must agree on what a record is, or nothing may be written
             raise Broken(f"{pages[0].origin}: the parser found {total} records where the screen found {records}.")
-        names = [column.field.name for column in plan.columns]
-        return total - wrong, wrong, Profile(rows=total, present=dict(zip(names, filled, strict=True)))
+        return total - wrong, wrong
 
     def _rows(self, pages: Sequence[Page], plan: Plan, stamp: Stamp, numbers: Sequence[int]) -> bytes:
         file = self._folder / "rows.csv"

@@ -15,7 +15,7 @@ from kasparro.model.shaped import Shaped, Stamp
 from kasparro.shaping.plain_cells import Bytes, Cells, Flags, kinds_of_cells
 from kasparro.shaping.plain_hash import line_hashes
 from kasparro.shaping.plain_plan import PlainPlan
-from kasparro.shaping.plain_rows import LONGEST_KEY, Heads, Keys, Lines, all_fit, counted, inside, spliced
+from kasparro.shaping.plain_rows import LONGEST_KEY, Heads, Keys, Lines, all_fit, inside, spliced
 
 _COMMA, _LF = 44, 10
 
@@ -44,7 +44,6 @@ def shape_plain(records: CsvRecords, plan: PlainPlan, stamp: Stamp, page_id: int
         rows=spliced(keys, heads, _lines(cells, nulls, plan)),
         count=len(records),
         fields=tuple(field.name for field in plan.fields),
-        profile=counted(nulls, plan.fields, plan.absent),
     )
 
 

@@ -23,7 +23,6 @@ from kasparro.shaping.plain_rows import (
     Keys,
     Lines,
     all_fit,
-    counted,
     inside,
     spliced,
 )
@@ -89,7 +88,6 @@ def shape_plain_json(
         rows=spliced(_keys(values, plan.key, quoted=quoted), heads, lines),
         count=len(texts),
         fields=tuple(field.name for field in plan.fields),
-        profile=counted(taken.nulls, _narrowed(plan), plan.absent),
     )
 
 

@@ -31,7 +31,6 @@ class PlainPlan:
         fields: In the order of their columns; each column has one at most.
         key: Column of the primary key.
         width: Number of columns.
-        absent: Names of the fields that have no column.
         utc: Times that name no zone are in UTC.
         seed: Tells this plan from others; part of every hash.
     """
@@ -39,7 +38,6 @@ class PlainPlan:
     fields: tuple[PlainField, ...]
     key: int
     width: int
-    absent: tuple[str, ...]
     utc: bool
     seed: int
 
@@ -57,11 +55,9 @@ def plain_plan(shape: Shape, columns: tuple[str, ...], *, from_json: bool = Fals
     if len(shape.primary_key) != 1 or not places.has(shape.primary_key[0]) or rest_field(shape) is not None:
         return None
     by_column: dict[int, PlainField] = {}
-    absent = []
     for field in shape.dataset.fields:
         rule, lenient = rule_of(shape, places, field)
         if rule is None and not field.required:
-            absent.append(field.name)
             continue
         column = None if lenient else _plain_column(rule, named)
         if column is None or column in by_column or not _is_simple(field, from_json=from_json):
@@ -77,7 +73,6 @@ def plain_plan(shape: Shape, columns: tuple[str, ...], *, from_json: bool = Fals
         fields=fields,
         key=named.index(shape.primary_key[0]),
         width=len(columns),
-        absent=tuple(absent),
         utc=shape.timezone == "UTC",
         seed=int.from_bytes(hashlib.sha256(told.encode()).digest()[:8]),
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kasparro.model.profile import Profile
 from kasparro.shaping.plain_cells import Bytes, Cells, Flags, Places, fits
 from kasparro.shaping.plain_hash import Words, texts_of_numbers
 from kasparro.shaping.plain_plan import PlainField
@@ -50,12 +49,6 @@ def all_fit(cells: Cells, nulls: Flags, fields: Sequence[PlainField], *, utc: bo
         and fits(cells, field.column, field.type, present[:, field.column], utc=utc)
         for field in fields
     )
-
-
-def counted(nulls: Flags, fields: Sequence[PlainField], absent: Sequence[str]) -> Profile:
-    """Return the profile: how many records have a value, by field."""
-    present = {field.name: len(nulls) - int(np.count_nonzero(nulls[:, field.column])) for field in fields}
-    return Profile(rows=len(nulls), present={**present, **dict.fromkeys(absent, 0)})
 
 
 def inside(starts: Places, lengths: Places) -> Places:

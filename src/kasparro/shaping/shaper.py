@@ -6,11 +6,13 @@ numpy for records that are plain, DuckDB for all others.
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kasparro.model.page import Page
+from kasparro.model.profile import Profile
 from kasparro.model.shaped import Shaped, Stamp
 from kasparro.shaping.plan import Shape
 
@@ -56,7 +58,13 @@ class Shaper:
             return Shaped()
         batch, numbers = [pages[at].records for at in filled], [stamp.page_ids[at] for at in filled]
         quickly = self._plainly().shape(batch, stamp, numbers)
-        return self._generally().shape(pages, filled, stamp) if quickly is None else quickly
+        shaped = self._generally().shape(pages, filled, stamp) if quickly is None else quickly
+        return replace(shaped, profile=self._profiled([pages[at] for at in filled]))
+
+    def _profiled(self, pages: Sequence[Page]) -> Profile:
+        from kasparro.shaping.profiling import profile_of  # noqa: PLC0415 - loads numpy: not before there is a page
+
+        return profile_of(pages)
 
     def _plainly(self) -> "Plain":
         from kasparro.shaping.plain import Plain  # noqa: PLC0415 - loads numpy: not before there is a page

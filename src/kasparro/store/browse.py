@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, OperationalError, sql
 from psycopg.pq.abc import PGresult
 
 from kasparro.errors import NotFound, StoreBusy
 from kasparro.model.dataset import NAME, NORMALIZED, Dataset, Field
 from kasparro.store.browse_page import PageOfRows, PageQuery, Position, Shown, statement
+from kasparro.store.browse_runs import ListPage, ListQuery
+from kasparro.store.comparing import compare_runs
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
@@ -76,7 +78,28 @@ class Browser:
         cursor = await self._execute(self._sql["stats"], {"limit": limit})
         return _bytes(cursor.pgresult, 0) or b"{}"
 
-    async def _execute(self, text: LiteralString | bytes, facts: dict[str, Any]) -> AsyncCursor:
+    async def listed(self, query: ListQuery) -> ListPage:
+        """Return a part of the list of runs or findings. Raises StoreBusy, SchemaBroken."""
+        cursor = await self._execute(*query.statement())
+        last = _bytes(cursor.pgresult, 2)
+        return ListPage(
+            rows=_bytes(cursor.pgresult, 0) or b"[]",
+            more=_bytes(cursor.pgresult, 1) == b"t",
+            before=None if last is None else int(last),
+        )
+
+    async def run(self, run_id: int) -> bytes:
+        """Return one run with its findings as a JSON object. Raises NotFound, StoreBusy, SchemaBroken."""
+        cursor = await self._execute(queries("browse_runs")["run"], {"run_id": run_id})
+        if cursor.rowcount == 0:
+            raise NotFound(f"There is no run {run_id}.")
+        return _bytes(cursor.pgresult, 0) or b"{}"
+
+    async def compared(self, base: int, head: int) -> dict[str, Any]:
+        """Return how two runs differ. Raises NotFound, StoreBusy, SchemaBroken."""
+        return await compare_runs(self._database, base, head)
+
+    async def _execute(self, text: LiteralString | bytes | sql.Composed, facts: dict[str, Any]) -> AsyncCursor:
         """Execute one statement that only reads; again, where its connection was found dead after a restart."""
         for _ in range(_DEAD):
             async with self._lent() as connection:

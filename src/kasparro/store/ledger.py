@@ -12,7 +12,6 @@ from psycopg import AsyncConnection, errors
 from kasparro.errors import BookmarkLost, KasparroError, Stopped
 from kasparro.model.dataset import Dataset
 from kasparro.model.page import Bookmark, Page
-from kasparro.model.profile import Profile
 from kasparro.model.run import Counts, Unit
 from kasparro.model.shaped import Batch
 from kasparro.store.bisecting import REFUSALS, load_exactly
@@ -25,6 +24,9 @@ from kasparro.store.target import Target
 from kasparro.store.turns import GiveWay, Turn, Turns
 
 _SHARDS = 8
+_WATCHED = ("", "refresh")
+"""Lanes whose runs are judged by what was seen of their records."""
+
 _NUMBERS = 64
 _STUBBORN = 16
 """Batches after one on which the straight way, or probing, was tried in vain, before it is tried again."""
@@ -165,9 +167,8 @@ class PostgresLedger:
         unmoved = written.unchanged + written.duplicates > 0
         if turn.stale and unmoved and (not written.probed or await met(connection, turn.stale)):
             raise GiveWay  # what was found unchanged was changed meanwhile by the batch before: all is done again
-        cursor = await connection.execute(self._sql["profile"], _key(unit))
-        row = await cursor.fetchone()
-        if row is None:
+        cursor = await connection.execute(self._sql["lease"], _key(unit))
+        if await cursor.fetchone() is None:
             raise _lost(unit)
         rejects = [
             *(replace(one, page=at) for at, page in enumerate(batch.pages) for one in page.rejects),
@@ -180,7 +181,7 @@ class PostgresLedger:
             facts = {**_key(unit), **records_of(batch), "who": self._rejects_of}
             await connection.execute(self._sql["replayed"], facts)
         counts = _counts(written, batch, len(rejects))
-        await self._advance(connection, unit, batch, counts, Profile.from_json(row[0]) | batch.shaped.profile)
+        await self._advance(connection, unit, batch, counts)
         if kept.known and self._counted and not (written.updated or written.duplicates or written.refused):
             await kept.confirm(connection, unit, shape=self._shape, dataset=self._target.dataset.name)
         return counts, written.changed
@@ -212,15 +213,14 @@ class PostgresLedger:
             await kept.doubt(connection)
         return written
 
-    async def _advance(
-        self, connection: AsyncConnection, unit: Unit, batch: Batch, counts: Counts, profile: Profile
-    ) -> None:
+    async def _advance(self, connection: AsyncConnection, unit: Unit, batch: Batch, counts: Counts) -> None:
         """Move the checkpoint, the totals and the run's own row, which comes last: slices of one run meet there."""
         told = counts if self._counted else _waiting(counts)
         facts = {
             **_key(unit),
             "bookmark": orjson.dumps(dict(batch.pages[-1].bookmark)).decode(),
-            "profile": orjson.dumps(profile.to_json()).decode(),
+            "profile": orjson.dumps(batch.shaped.profile.to_json()).decode(),
+            "profiled": batch.shaped.profile.rows > 0 and unit.lane in _WATCHED,
             "dataset": unit.dataset,
             "shard": int.from_bytes(hashlib.sha256(unit.slice_name.encode()).digest()[:2]) % _SHARDS,
             "pages": len(batch.pages),

@@ -20,7 +20,7 @@ _POINTS = MappingProxyType(
         "before": r"^INSERT INTO raw_page",
         "copy": r"^COPY ",
         "merge": r"^\s*WITH last AS",
-        "checkpoint": r"^(WITH moved AS|SELECT profile)",
+        "checkpoint": r"^(WITH moved AS|SELECT FROM etl_checkpoint)",
         "after": r"^COMMIT",
     }
 )

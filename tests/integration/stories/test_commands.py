@@ -117,6 +117,7 @@ def test_several_targets_at_once_and_json_lines(kasparro: Kasparro, tmp_path: Pa
         "RunStarted",
         "PageCommitted",
         "SliceClosed",
+        "RunJudged",
         "RunFinished",
         "Finished",
     }

@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-PATHS = {"/data", "/data/{dataset}", "/stats", "/health", "/livez", "/readyz"}
+PATHS = {"/data", "/data/{dataset}", "/stats", "/runs", "/runs/{run_id}", "/runs/compare", "/findings"} | {
+    *("/health", "/livez", "/readyz"),
+}
 
 
 @pytest.fixture

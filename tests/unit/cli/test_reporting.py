@@ -2,13 +2,18 @@ import io
 import json
 
 import pytest
+import structlog
 from rich.console import Console
 
 from kasparro.cli.reporting import reporter
-from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunStarted, SliceClosed
+from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
+from kasparro.model.finding import Finding
+from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult
+from kasparro.observe.logs import configure_logs
 
 RESULT = RunResult(source="coins", status="success", counts=Counts(extracted=1500), duration=2.5, run_id=7)
+FOUND = Finding(kind="row_count_low", severity="warning", subject="run", message="The run read 12 records.")
 EVENTS: list[Event] = [
     RunStarted(source="coins", run_id=7, slices=2, resumed=True),
     PageCommitted(
@@ -24,6 +29,7 @@ EVENTS: list[Event] = [
     PageCommitted(
         source="coins", run_id=7, slice_name="b", counts=Counts(extracted=500), bytes_read=1_000_000, done=None
     ),
+    RunJudged(source="coins", run_id=7, verdict="suspicious", findings=(FOUND,)),
     RunFinished(result=RESULT),
 ]
 
@@ -42,8 +48,29 @@ def test_lines_for_a_pipe() -> None:
         "coins: run 7 going on from the last checkpoint",
         "coins: 1000 records, 2.0 MB (25%)",
         "coins: GET http://h/x answered 500. Trying again in 1.2 s (attempt 2).",
+        "coins: warning: The run read 12 records.",
         "coins: success after 2.5 s",
     ]
+
+
+def test_the_log_is_told_in_production(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="debug", production=True, redact=Redactor())
+    with reporter(as_json=False, errors=Console(file=io.StringIO()), production=True) as emit:
+        for event in EVENTS:
+            emit(event)
+    structlog.reset_defaults()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("run started", "info"),
+        ("pages committed", "debug"),
+        ("trying again", "warning"),
+        ("slice closed", "debug"),
+        ("pages committed", "debug"),
+        ("finding", "warning"),
+        ("run finished", "info"),
+    ]
+    assert {line["source"] for line in lines} == {"coins"}
+    assert (lines[-1]["records"], lines[5]["kind"]) == (1500, "row_count_low")
 
 
 def test_a_bar_for_a_terminal() -> None:

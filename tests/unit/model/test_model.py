@@ -1,29 +1,11 @@
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kasparro import errors
 from kasparro.model.path import follow, parse_path
-from kasparro.model.profile import Profile
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts
-
-profiles = st.builds(
-    Profile, rows=st.integers(0, 9), present=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=3)
-)
-
-
-@given(profiles, profiles, profiles)
-def test_profiles_add_up_in_any_order_of_grouping(a: Profile, b: Profile, c: Profile) -> None:
-    assert (a | b) | c == a | (b | c)
-    assert a | Profile() == a == Profile() | a
-    assert Profile.from_json(a.to_json()) == a
-
-
-def test_the_zero_profile() -> None:
-    assert Profile.from_json({}) == Profile()
 
 
 def test_counts_add_up() -> None:

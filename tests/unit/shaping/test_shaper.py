@@ -291,12 +291,13 @@ def test_a_json_cell_of_csv_must_be_json_by_the_standard(shape_it: ShapeIt) -> N
     assert [(reject.code, reject.value) for reject in shaped.rejects] == [("not_json", "[1,]"), ("not_json", "NaN")]
 
 
-def test_the_profile_counts_what_is_present(shape_it: ShapeIt) -> None:
+def test_the_profile_is_that_of_the_raw_records(shape_it: ShapeIt) -> None:
     _, shaped = shape_it(json_page('{"title":"a"}', '{"title":null,"value":1}'))
-    assert shaped.profile.rows == 2
-    assert shaped.profile.present == {
-        "title": 1, "description": 0, "url": 0, "value": 1, "occurred_at": 0, "attributes": 2,
-    }  # fmt: skip
+    assert (shaped.profile.rows, shaped.profile.looked) == (2, 2)
+    assert {path: (one.present, one.nulls) for path, one in shaped.profile.fields.items()} == {
+        "title": (2, 1),
+        "value": (1, 0),
+    }
 
 
 def test_a_page_without_records_gives_nothing(shape_it: ShapeIt) -> None:

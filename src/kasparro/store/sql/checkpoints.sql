@@ -54,7 +54,7 @@ SELECT min(run_id) FROM checkpoint_history WHERE source = %(source)s
 
 -- rewind: set a slice back to where it stood
 UPDATE etl_checkpoint AS now
-SET bookmark = old.bookmark, profile = old.profile, extracted = old.extracted, pages = old.pages, finished = true, updated_at = now()
+SET bookmark = old.bookmark, extracted = old.extracted, pages = old.pages, finished = true, updated_at = now()
 FROM checkpoint_history AS old
 WHERE now.source = %(source)s AND now.lane = '' AND now.slice = %(slice)s
   AND old.source = now.source AND old.slice = now.slice AND old.run_id = %(run_id)s

@@ -72,17 +72,19 @@ WHERE kept.source = %(source)s AND kept.status = 'open' AND kept.raw_page_id = o
 SELECT pg_blocking_pids(%(pid)s) <> '{}' AND EXISTS (
     SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
 
--- profile: the sum so far; locks the checkpoint, so that a later run waits for this commit, or has won already
-SELECT profile FROM etl_checkpoint
+-- lease: is it ours; locks the checkpoint, so that a later run waits for this commit, or has won already
+SELECT FROM etl_checkpoint
 WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s FOR UPDATE
 
 -- advance: move the checkpoint, only while the lease is ours, keep the exact number of rows, and add the pages to their run
 WITH moved AS (
     UPDATE etl_checkpoint
-    SET bookmark = %(bookmark)s::json, profile = %(profile)s::json, extracted = extracted + %(read)s,
+    SET bookmark = %(bookmark)s::json, extracted = extracted + %(read)s,
         pages = pages + %(pages)s, updated_at = now()
     WHERE source = %(source)s AND lane = %(lane)s AND slice = %(slice)s AND lease_epoch = %(run_id)s
     RETURNING 1
+), profile AS (
+    INSERT INTO run_profile (run_id, profile) SELECT %(run_id)s, %(profile)s::json FROM moved WHERE %(profiled)s
 ), total AS (
     INSERT INTO dataset_total AS kept (dataset, source, shard, rows, changes, rewrites)
     SELECT %(dataset)s, %(source)s, %(shard)s, %(inserted)s, %(changes)s, %(updated)s WHERE %(changes)s > 0 AND %(counted)s

@@ -1,13 +1,15 @@
 -- runs: the latest, newest first
 SELECT id, source, status, started_at, finished_at, holder, pages, bytes, extracted, inserted, updated, unchanged,
-       duplicates, rejected, deleted, retries, trigger, error_code, error, config_hash, code_version
+       duplicates, rejected, deleted, retries, trigger, verdict, schema_version, error_code, error, config_hash,
+       code_version
 FROM etl_run
 WHERE %(source)s::text IS NULL OR source = %(source)s
 ORDER BY id DESC LIMIT %(limit)s
 
 -- run: one of them
 SELECT id, source, status, started_at, finished_at, holder, pages, bytes, extracted, inserted, updated, unchanged,
-       duplicates, rejected, deleted, retries, trigger, error_code, error, config_hash, code_version
+       duplicates, rejected, deleted, retries, trigger, verdict, schema_version, error_code, error, config_hash,
+       code_version
 FROM etl_run WHERE id = %(run_id)s
 
 -- sources: with their totals

@@ -78,8 +78,8 @@ SELECT coalesce(sum(extracted), 0)::bigint, coalesce(sum(inserted), 0)::bigint, 
 FROM etl_run WHERE id = ANY (%(run_ids)s)
 
 -- remember: where the slices stand that this run has moved, so that they can be set back to there
-INSERT INTO checkpoint_history (source, slice, run_id, bookmark, profile, extracted, pages)
-SELECT now.source, now.slice, now.lease_epoch, now.bookmark, now.profile, now.extracted, now.pages
+INSERT INTO checkpoint_history (source, slice, run_id, bookmark, extracted, pages)
+SELECT now.source, now.slice, now.lease_epoch, now.bookmark, now.extracted, now.pages
 FROM etl_run AS run
 JOIN etl_checkpoint AS now ON now.source = run.source AND now.lane = '' AND now.lease_epoch = run.id AND now.pages > 0
 LEFT JOIN LATERAL (SELECT bookmark, pages FROM checkpoint_history AS old

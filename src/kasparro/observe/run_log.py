@@ -1,0 +1,60 @@
+"""Tells the log what happens during runs: for production, where nobody looks at a progress bar."""
+
+from typing import assert_never
+
+import structlog
+
+from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
+from kasparro.model.finding import Finding
+
+_log = structlog.get_logger("kasparro.run")
+
+
+def log_event(event: Event) -> None:
+    """Write a line about an event; pages and slices are for `debug`."""
+    match event:
+        case RunStarted():
+            begun = {"slices": event.slices, "resumed": event.resumed, "note": event.note}
+            _log.info("run started", source=event.source, run_id=event.run_id, **begun)
+        case PageCommitted():
+            counts = {"records": event.counts.extracted, "rejected": event.counts.rejected, "bytes": event.bytes_read}
+            _log.debug("pages committed", source=event.source, run_id=event.run_id, slice=event.slice_name, **counts)
+        case SliceClosed():
+            _log.debug("slice closed", source=event.source, run_id=event.run_id, slice=event.slice_name)
+        case Retrying():
+            again = {"place": event.place, "attempt": event.attempt, "wait": round(event.wait, 3)}
+            _log.warning("trying again", source=event.source, reason=event.reason, **again)
+        case RunJudged():
+            for one in event.findings:
+                _found(event, one)
+        case RunFinished():
+            _finished(event)
+        case _:
+            assert_never(event)
+
+
+def _found(event: RunJudged, one: Finding) -> None:
+    write = _log.info if one.severity == "info" else _log.warning
+    write(
+        "finding", source=event.source, run_id=event.run_id, kind=one.kind, severity=one.severity, message=one.message
+    )
+
+
+def _finished(event: RunFinished) -> None:
+    result = event.result
+    write = _log.error if result.status in {"failed", "partial"} else _log.info
+    counts = result.counts
+    write(
+        "run finished",
+        source=result.source,
+        run_id=result.run_id,
+        status=result.status,
+        verdict=result.verdict,
+        seconds=round(result.duration, 3),
+        records=counts.extracted,
+        inserted=counts.inserted,
+        updated=counts.updated,
+        rejected=counts.rejected,
+        error_code=result.error_code,
+        error=result.error,
+    )
