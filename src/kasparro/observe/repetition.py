@@ -23,8 +23,8 @@ class _Window:
 class Repetition:
     """Lets through so many lines of one kind in so many seconds; the first one after that says how many were left out.
 
-    Lines are of one kind when their event, level and source are the same. Errors with a traceback always pass, and so do
-    lines for `debug`: whoever asks for these wants all of them.
+    Lines are of one kind when their event, level and source are the same. Errors with a traceback always pass, and so
+    do lines for `debug`: whoever asks for these wants all of them.
 
     Args:
         most: Lines of one kind.
