@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -223,9 +223,8 @@ def by_hand(url: str, file: Path, size: int) -> Measured:
         return timed([sys.executable, "-m", "bench.hand_written", address, url], dict(os.environ))
 
 
-def row(name: str, records: int, repeat: int, measure: Callable[[], Measured]) -> tuple[str, float]:
-    """Measure so often and return a line of the table, and the median of the seconds."""
-    runs = [measure() for _ in range(repeat)]
+def row(name: str, records: int, runs: Sequence[Measured]) -> tuple[str, float]:
+    """Return a line of the table, and the median of the seconds."""
     seconds = [one for one, _ in runs]
     middle = statistics.median(seconds)
     peak = max(memory for _, memory in runs) / 1e6
@@ -262,13 +261,18 @@ def report(url: str, folder: Path, options: argparse.Namespace) -> None:
     print(HEAD, flush=True)
     rows, seconds = [], {}
 
-    def take(name: str, count: int, measure: Callable[[], Measured]) -> None:
-        line, seconds[name] = row(name, count, repeat, measure)
+    def note(name: str, count: int, runs: Sequence[Measured]) -> None:
+        line, seconds[name] = row(name, count, runs)
         rows.append(line)
 
-    take(LIMIT, records, lambda: copy(url, file))
+    def take(name: str, count: int, measure: Callable[[], Measured]) -> None:
+        note(name, count, [measure() for _ in range(repeat)])
+
     take("first load, normalized_data", records, lambda: first(url, unified))
-    take(FIRST, records, lambda: first(url, typed))
+    # In turn, as disks and processors have better and worse minutes.
+    limits, firsts = zip(*((copy(url, file), first(url, typed)) for _ in range(repeat)), strict=True)
+    note(LIMIT, records, limits)
+    note(FIRST, records, firsts)
     take(MERGED, records, lambda: forgotten(url, typed))
     take(SAME, records, lambda: kasparro(url, typed))
     alone = own_seconds(url)
@@ -276,8 +280,10 @@ def report(url: str, folder: Path, options: argparse.Namespace) -> None:
     take(GROWN, records // 100, lambda: grown(url, typed, file))
     take("first load, one tenth of it", once, lambda: first(url, slow))
     for size in (1000, 100):
-        take(f"{HAND}, {size:,} a page", once, lambda size=size: by_hand(url, small, size))  # type: ignore[misc]
-        take(f"{API}, {size:,} a page", once, lambda size=size: served(url, folder, small, size))  # type: ignore[misc]
+        turns = [(by_hand(url, small, size), served(url, folder, small, size)) for _ in range(repeat)]
+        hands, ours = zip(*turns, strict=True)
+        note(f"{HAND}, {size:,} a page", once, hands)
+        note(f"{API}, {size:,} a page", once, ours)
     limit = seconds[LIMIT]
     shares = [
         f"- First load: {limit / seconds[FIRST]:.2f} of the limit; rows already there: {limit / seconds[MERGED]:.2f}.",

@@ -26,13 +26,13 @@ from kasparro.sources.csv import Csv
 from kasparro.sources.tools import Tools
 
 ROUNDS = 5
-FLIGHTS: Any = tuple(Field(name=name, type=kind) for name, kind in columns().items())  # type: ignore[arg-type]
+FLIGHTS: Any = tuple(Field(name=name, type=kind) for name, kind in columns().items())
 
 
 async def csv_pages(folder: Path) -> list[Page]:
     """Return the pages of the flights."""
     write_file(folder / "flights.csv", 1)
-    tools = Tools(source="t", http=SimpleNamespace(), scratch=folder, folder=folder)  # type: ignore[arg-type]
+    tools = Tools(source="t", http=SimpleNamespace(), scratch=folder, folder=folder)
     csv = Csv(path="flights.csv", null_values=("", "NA"))
     (part,) = await csv.slices(tools)
     return [page async for page in csv.read(part, {}, tools)]
