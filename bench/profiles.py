@@ -26,7 +26,8 @@ from kasparro.sources.csv import Csv
 from kasparro.sources.tools import Tools
 
 ROUNDS = 5
-FLIGHTS: Any = tuple(Field(name=name, type=kind) for name, kind in columns().items())
+KINDS: dict[str, Any] = dict(columns())
+FLIGHTS = tuple(Field(name=name, type=kind) for name, kind in KINDS.items())
 
 
 async def csv_pages(folder: Path) -> list[Page]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from starlette.testclient import TestClient
 
 from kasparro.model.profile import FieldProfile, Profile
@@ -94,7 +96,7 @@ def test_two_runs_are_compared(serve: Serve, seeded_url: str) -> None:
     fields = {"a": FieldProfile(present=10, types={"integer": 10}, low=1, high=5)}
     with psycopg.connect(seeded_url, autocommit=True) as connection:
         for run_id, seen in ((4, Profile(rows=10, looked=10, fields=fields)), (5, Profile(rows=20, looked=20))):
-            profile = psycopg.types.json.Jsonb(seen.to_json())
+            profile = Jsonb(seen.to_json())
             connection.execute(
                 "INSERT INTO run_profile (run_id, profile) VALUES (%s, %s::jsonb::json)", [run_id, profile]
             )
@@ -128,11 +130,9 @@ QUERIES = {
 def history(server_url: str, template: str) -> Iterator[psycopg.Connection]:
     """A database of 20,000 runs and 80,000 findings."""
     name = "history"
-    url = server_url.replace("/kasparro?", f"/{name}?") if "/kasparro?" in server_url else server_url
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
-        info = psycopg.conninfo.conninfo_to_dict(server_url)
-        url = psycopg.conninfo.make_conninfo(**{**info, "dbname": name})
+        url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         fill(url, 20_000, 4)
         with psycopg.connect(url, autocommit=True) as opened:
             yield opened

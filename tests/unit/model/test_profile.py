@@ -72,7 +72,8 @@ def test_all_different_and_all_alike_are_told_for_records_that_were_not_looked_a
 def test_quantiles_and_top_values() -> None:
     one = field([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     assert one.quantiles(0.0, 0.5, 1.0) == (1.0, 6.0, 10.0)
-    assert field(["a", "b", "a"]).top(1) == [("a", pytest.approx(2 / 3))]
+    ((value, share),) = field(["a", "b", "a"]).top(1)
+    assert (value, round(share, 3)) == ("a", 0.667)
     assert field(["x"]).quantiles(0.5) == ()
     assert all(math.isfinite(number) for number in field(["nan", "inf", "1"]).numbers)
 
