@@ -181,6 +181,7 @@ def changed(url: str, config: Path, file: Path) -> Measured:
         cells[DISTANCE] = b"%d" % (int(cells[DISTANCE]) + 1)
         whole[number] = b",".join(cells)
     file.write_bytes(b"\n".join(whole))
+    os.sync()  # what was just written here is not to be written to the disk while it is read there
     return kasparro(url, config)
 
 

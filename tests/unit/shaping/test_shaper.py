@@ -302,3 +302,14 @@ def test_the_profile_is_that_of_the_raw_records(shape_it: ShapeIt) -> None:
 
 def test_a_page_without_records_gives_nothing(shape_it: ShapeIt) -> None:
     assert shape_it(json_page()) == ([], Shaped())
+
+
+def test_of_many_batches_every_eighth_is_looked_at_and_all_records_are_counted(tmp_path: Path) -> None:
+    shape = Shape(dataset=NORMALIZED, well_known={})
+    with Shaper(shape, tmp_path) as shaper:
+        seen = [
+            shaper.shape([json_page('{"a":1}', '{"a":2}')], Stamp(source="s", run_id=1, page_ids=[1])).profile
+            for _ in range(40)
+        ]
+    assert [one.looked for one in seen] == [2] * 17 + ([0] * 7 + [2]) * 2 + [0] * 7
+    assert {one.rows for one in seen} == {2}
