@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import DISTANCE, declaration, empty, flights, kasparro
+from bench.load import change, declaration, empty, flights, kasparro
 from kasparro.store.embedded import EmbeddedServer
 
 PART = 1_000_000
@@ -51,16 +51,6 @@ def write_part(folder: Path, number: int, lines: list[str], header: str) -> Path
         target.write(f"id,{header}\n")
         target.writelines(f"{first + n},{lines[(first + n) % len(lines)]}\n" for n in range(PART))
     return file
-
-
-def change(file: Path) -> None:
-    """Give one of 100 lines another distance."""
-    lines = file.read_bytes().split(b"\n")
-    for number in range(1, len(lines) - 1, 100):
-        cells = lines[number].split(b",")
-        cells[DISTANCE] = b"%d" % (int(cells[DISTANCE]) + 1)
-        lines[number] = b",".join(cells)
-    file.write_bytes(b"\n".join(lines))
 
 
 def grow(url: str, folder: Path, rows: int, say: Callable[[str], None]) -> Grown:
