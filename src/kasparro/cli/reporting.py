@@ -12,7 +12,19 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from kasparro.cli.words import bytes_in_words, count_in_words
-from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
+from kasparro.model.events import (
+    Emit,
+    Event,
+    Fetched,
+    PageCommitted,
+    PageRead,
+    PagesShaped,
+    Retrying,
+    RunFinished,
+    RunJudged,
+    RunStarted,
+    SliceClosed,
+)
 from kasparro.model.run import Counts
 from kasparro.observe.run_log import log_event
 
@@ -97,6 +109,8 @@ class _Bars:
                     self._say(line)
             case RunFinished():
                 self._finished(event)
+            case Fetched() | PageRead() | PagesShaped():
+                pass  # the bar moves with what is committed
             case _:
                 assert_never(event)
 
@@ -148,13 +162,7 @@ class _Lines:
                 if event.note is not None:
                     self._say(f"{event.source}: {event.note}")
             case PageCommitted():
-                seen = self._seen[event.source]
-                seen.take(event)
-                if time.monotonic() - seen.said >= _EVERY:
-                    seen.said = time.monotonic()
-                    share = seen.share(event.done)
-                    part = "" if share is None else f" ({share:.0%})"
-                    self._say(f"{event.source}: {seen.counts.extracted} records, {bytes_in_words(seen.read)}{part}")
+                self._committed(event)
             case SliceClosed():
                 self._seen[event.source].closed += 1
             case Retrying():
@@ -165,8 +173,19 @@ class _Lines:
             case RunFinished():
                 result = event.result
                 self._say(f"{result.source}: {result.status} after {result.duration:.1f} s")
+            case Fetched() | PageRead() | PagesShaped():
+                pass  # the bar moves with what is committed
             case _:
                 assert_never(event)
+
+    def _committed(self, event: PageCommitted) -> None:
+        seen = self._seen[event.source]
+        seen.take(event)
+        if time.monotonic() - seen.said >= _EVERY:
+            seen.said = time.monotonic()
+            share = seen.share(event.done)
+            part = "" if share is None else f" ({share:.0%})"
+            self._say(f"{event.source}: {seen.counts.extracted} records, {bytes_in_words(seen.read)}{part}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -181,4 +200,6 @@ def _finding_lines(event: RunJudged) -> list[str]:
 
 
 def _json(event: Event) -> None:
+    if isinstance(event, Fetched | PageRead | PagesShaped):
+        return  # steps on the way to what is committed: for metrics and traces
     print(orjson.dumps({"event": type(event).__name__, **asdict(event)}).decode(), flush=True)  # noqa: T201

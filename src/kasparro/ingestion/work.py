@@ -1,12 +1,15 @@
 """Works on one slice: the heart. Everything else prepares this loop or reads what it wrote."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from kasparro.errors import Stopped
 from kasparro.ingestion.ahead import gathered, in_order, until
-from kasparro.model.events import Emit, PageCommitted, SliceClosed
+from kasparro.model.events import Emit, PageCommitted, PageRead, PagesShaped, SliceClosed
 from kasparro.model.ledger import Ledger
 from kasparro.model.page import CsvRecords, Page
 from kasparro.model.run import Counts, Unit
@@ -51,23 +54,26 @@ async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: H
     async def shape(pages: list[Page]) -> Batch:
         numbers = await ledger.number(pages)
         stamp = Stamp(source=unit.source, run_id=unit.run_id, page_ids=numbers)
+        watch = _Watch()
         shaped = await asyncio.to_thread(hands.shape, pages, stamp)
+        hands.emit(_shaped(unit, pages, watch))
         return Batch(pages=tuple(pages), page_ids=numbers, shaped=shaped)
 
-    async def commit(batch: Batch) -> tuple[Batch, Counts]:
-        return batch, await ledger.commit(unit, batch)
+    async def commit(batch: Batch) -> PageCommitted:
+        watch = _Watch()
+        return _committed(unit, batch, await ledger.commit(unit, batch), watch)
 
     bookmark = await ledger.resume(unit)
     if bookmark is None:
         return
-    pages = until(hands.stop, source.read(part, bookmark))
+    pages = _told(unit, until(hands.stop, source.read(part, bookmark)), hands.emit)
     async with (
         gathered(pages, room=_room(hands), size=_size(hands), linger=_LINGER) as lists,
         in_order(lists, shape, _SHAPED_AT_ONCE) as batches,
         in_order(batches, commit, _COMMITTED_AT_ONCE) as commits,
     ):
-        async for batch, counts in commits:
-            hands.emit(_committed(unit, batch, counts))
+        async for committed in commits:
+            hands.emit(committed)
     if hands.stop.is_set():
         raise Stopped(f"{unit.source} was told to stop; the next run goes on from here.")
     await ledger.close(unit)
@@ -97,7 +103,52 @@ def _size(hands: Hands) -> Callable[[Page], int]:
     return size
 
 
-def _committed(unit: Unit, batch: Batch, counts: Counts) -> PageCommitted:
+class _Watch:
+    """Tells when something began, in seconds since 1970, and how long it has taken."""
+
+    def __init__(self) -> None:
+        self.began = time.time()
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+
+async def _told(unit: Unit, pages: AsyncIterator[Page], emit: Emit) -> AsyncIterator[Page]:
+    """Tell how long each page took to read, the time in which nobody asked for one left out."""
+    watch = _Watch()
+    async with aclosing(pages) as reading:  # type: ignore[type-var] # a generator
+        async for page in reading:
+            read = PageRead(
+                source=unit.source,
+                run_id=unit.run_id,
+                slice_name=unit.slice_name,
+                records=len(page.records),
+                bytes_read=page.bytes_read,
+                began=watch.began,
+                seconds=watch.seconds,
+            )
+            emit(read)
+            yield page
+            watch = _Watch()
+
+
+def _shaped(unit: Unit, pages: Sequence[Page], watch: _Watch) -> PagesShaped:
+    return PagesShaped(
+        source=unit.source,
+        run_id=unit.run_id,
+        slice_name=unit.slice_name,
+        pages=len(pages),
+        records=sum(len(page.records) for page in pages),
+        began=watch.began,
+        seconds=watch.seconds,
+    )
+
+
+def _committed(unit: Unit, batch: Batch, counts: Counts, watch: _Watch) -> PageCommitted:
+    rejects = (*batch.shaped.rejects, *(one for page in batch.pages for one in page.rejects))
+    reasons = Counter(one.code for one in rejects)
     return PageCommitted(
         source=unit.source,
         run_id=unit.run_id,
@@ -105,4 +156,8 @@ def _committed(unit: Unit, batch: Batch, counts: Counts) -> PageCommitted:
         counts=counts,
         bytes_read=sum(page.bytes_read for page in batch.pages),
         done=batch.pages[-1].done,
+        pages=len(batch.pages),
+        began=watch.began,
+        seconds=watch.seconds,
+        reasons=reasons + Counter(refused=counts.rejected - reasons.total()),  # by the database: the rest
     )

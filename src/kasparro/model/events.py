@@ -1,7 +1,10 @@
-"""What happens during a run, told to whoever listens: progress bar, log, metrics."""
+"""What happens during a run, told to whoever listens: progress bar, log, metrics, traces.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+`began` is a moment in seconds since 1970, `seconds` how long it took.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from kasparro.model.finding import Finding, Verdict
 from kasparro.model.run import Counts, RunResult
@@ -22,8 +25,53 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """An HTTP request was answered, or failed: then `status` is 0. `host` has the port where it is no usual one."""
+
+    source: str
+    host: str
+    method: str
+    status: int
+    bytes_read: int
+    began: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRead:
+    """A page was read from its source."""
+
+    source: str
+    run_id: int
+    slice_name: str
+    records: int
+    bytes_read: int
+    began: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagesShaped:
+    """So many pages, which are committed together, were made rows and rejects."""
+
+    source: str
+    run_id: int
+    slice_name: str
+    pages: int
+    records: int
+    began: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageCommitted:
-    """A page is in the database. `done` is the share of its slice, 0 to 1, where it is known."""
+    """Pages are in the database: most often one, several where they are small.
+
+    Attributes:
+        done: Share of the slice, 0 to 1, where it is known.
+        seconds: From the first statement to the end of the commit; two batches of a slice may overlap.
+        reasons: Rejected records by the slug of their reason.
+    """
 
     source: str
     run_id: int
@@ -31,6 +79,10 @@ class PageCommitted:
     counts: Counts
     bytes_read: int
     done: float | None
+    pages: int = 1
+    began: float = 0.0
+    seconds: float = 0.0
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +96,18 @@ class SliceClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
-    """An attempt failed and is repeated after `wait` seconds. `place` and `reason` hold no secret."""
+    """An attempt failed and is repeated after `wait` seconds. `place` and `reason` hold no secret.
+
+    `code` is that of the error, such as `rate_limited`; `asked`: the other side asked for the wait.
+    """
 
     source: str
     place: str
     attempt: int
     wait: float
     reason: str
+    code: str = "transient"
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,5 +127,5 @@ class RunFinished:
     result: RunResult
 
 
-Event = RunStarted | PageCommitted | SliceClosed | Retrying | RunJudged | RunFinished
+Event = RunStarted | Fetched | PageRead | PagesShaped | PageCommitted | SliceClosed | Retrying | RunJudged | RunFinished
 Emit = Callable[[Event], None]

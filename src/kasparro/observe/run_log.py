@@ -4,7 +4,18 @@ from typing import assert_never
 
 import structlog
 
-from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
+from kasparro.model.events import (
+    Event,
+    Fetched,
+    PageCommitted,
+    PageRead,
+    PagesShaped,
+    Retrying,
+    RunFinished,
+    RunJudged,
+    RunStarted,
+    SliceClosed,
+)
 from kasparro.model.finding import Finding
 
 _log = structlog.get_logger("kasparro.run")
@@ -21,6 +32,11 @@ def log_event(event: Event) -> None:
             _log.debug("pages committed", source=event.source, run_id=event.run_id, slice=event.slice_name, **counts)
         case SliceClosed():
             _log.debug("slice closed", source=event.source, run_id=event.run_id, slice=event.slice_name)
+        case Fetched():
+            answer = {"host": event.host, "method": event.method, "status": event.status, "bytes": event.bytes_read}
+            _log.debug("fetched", source=event.source, seconds=round(event.seconds, 3), **answer)
+        case PageRead() | PagesShaped():
+            pass  # part of what is told when the pages are committed
         case Retrying():
             again = {"place": event.place, "attempt": event.attempt, "wait": round(event.wait, 3)}
             _log.warning("trying again", source=event.source, reason=event.reason, **again)

@@ -18,8 +18,8 @@ from kasparro.errors import Transient
 T = TypeVar("T")
 
 Backoff = Literal["constant", "exponential"]
-OnRetry = Callable[[int, float, str], None]
-"""Told before each wait: the attempt that failed (from 1), the seconds to wait, and why."""
+OnRetry = Callable[[int, float, Transient], None]
+"""Told before each wait: the attempt that failed (from 1), the seconds to wait, and its error."""
 
 _SECONDS = re.compile(r"\d{1,12}(\.\d+)?")
 
@@ -80,7 +80,7 @@ async def retrying(
     call: Callable[[], Awaitable[T]],
     policy: RetryPolicy,
     *,
-    on_retry: OnRetry = lambda _attempt, _wait, _reason: None,
+    on_retry: OnRetry = lambda _attempt, _wait, _error: None,
     timing: Timing | None = None,
 ) -> T:
     """Return what the call returns, calling it again after every `Transient` error that the policy allows.
@@ -97,7 +97,7 @@ async def retrying(
             wait = wait_after(policy, attempt, error.retry_after, time_.dice)
             if attempt >= policy.attempts or time_.clock() - started + wait > policy.total_seconds:
                 raise _spent(error, attempt) from error
-            on_retry(attempt, wait, error.message)
+            on_retry(attempt, wait, error)
         await time_.sleep(wait)
         attempt += 1
 

@@ -40,7 +40,7 @@ class HttpClient:
         home: Address whose origin the credentials belong to; by default that of the first request. Say it where a run
             may begin at an address that an answer gave, as a resumed one may.
         redact: Masks secrets in errors and events, beside those of `auth` and `headers`, which are known here.
-        emit: Hears `Retrying`.
+        emit: Hears `Fetched` and `Retrying`.
         timing: Clock, sleep and dice of the retries.
         transport: Replaces the network in tests.
     """

@@ -6,8 +6,8 @@ a "next page" address leads away.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,8 +15,8 @@ from typing import TypeVar
 import httpx2
 from pydantic import SecretStr
 
-from kasparro.errors import Broken, Misconfigured
-from kasparro.model.events import Emit, Retrying
+from kasparro.errors import Broken, Misconfigured, Transient
+from kasparro.model.events import Emit, Fetched, Retrying
 from kasparro.model.redact import Redactor
 from kasparro.resilience.retry import Timing, retrying
 from kasparro.sources.auth import ApiKey, Basic, Bearer, credentials, remedy, secret_texts
@@ -130,14 +130,38 @@ class LoadedClient:
         self._settle(request.url)
         url, _ = userinfo(request.url)
         first = Hop(url=with_params(url, request.params), request=request)
-        with translated(self._place(first), seconds=seconds, read_seconds=self._options.read_timeout):
+        with (
+            self._timed(first) as received,
+            translated(self._place(first), seconds=seconds, read_seconds=self._options.read_timeout),
+        ):
             async with asyncio.timeout(seconds):
                 hop, response = await self._followed(first)
+                received.append(response)
                 try:
                     await self._checked(hop, response)
                     yield hop, response
                 finally:
                     await response.aclose()
+
+    @contextmanager
+    def _timed(self, hop: Hop) -> Iterator[list[httpx2.Response]]:
+        """Tell how long the block took, and what answer was received in it."""
+        began, since = self._timing.now().timestamp(), self._timing.clock()
+        received: list[httpx2.Response] = []
+        try:
+            yield received
+        finally:
+            to = origin(hop.url)
+            fetched = Fetched(
+                source=self._source,
+                host=to.host if to.port in {80, 443} else f"{to.host}:{to.port}",
+                method=hop.request.method.upper(),
+                status=received[0].status_code if received else 0,
+                bytes_read=received[0].num_bytes_downloaded if received else 0,
+                began=began,
+                seconds=self._timing.clock() - since,
+            )
+            self._emit(fetched)
 
     async def _followed(self, hop: Hop) -> tuple[Hop, httpx2.Response]:
         for _ in range(MOST + 1):
@@ -180,8 +204,17 @@ class LoadedClient:
     async def _tried(self, request: Request, call: Callable[[], Awaitable[T]]) -> T:
         place = self._redacted(f"{request.method.upper()} {request.url}")
 
-        def tell(attempt: int, wait: float, reason: str) -> None:
-            self._emit(Retrying(source=self._source, place=place, attempt=attempt, wait=wait, reason=reason))
+        def tell(attempt: int, wait: float, error: Transient) -> None:
+            again = Retrying(
+                source=self._source,
+                place=place,
+                attempt=attempt,
+                wait=wait,
+                reason=error.message,
+                code=error.code,
+                asked=error.retry_after is not None,
+            )
+            self._emit(again)
 
         return await retrying(call, self._options.policy(), on_retry=tell, timing=self._timing)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from kasparro.errors import Broken, StoreBusy
 from kasparro.ingestion.run import Job, run_source
 from kasparro.ingestion.runner import Floor, run_jobs
 from kasparro.model.dataset import NORMALIZED
-from kasparro.model.events import Event, RunStarted
+from kasparro.model.events import Event, PageCommitted, PageRead, PagesShaped, RunStarted
 from kasparro.model.limit import Limit
 from kasparro.model.page import Bookmark, JsonRecords, Page, Reject
 from kasparro.model.redact import Redactor
@@ -133,6 +135,26 @@ async def test_every_record_is_counted_as_one_thing(run: Run, database_url: str)
     assert query(database_url, per_run) == [("success", 5, 2, 0, 0, 2, 1, 2), ("success", 4, 1, 1, 1, 0, 1, 1)]
     per_source = "SELECT runs, failures, extracted, inserted, last_error FROM etl_source"
     assert query(database_url, per_source) == [(2, 0, 9, 3, None)]
+
+
+async def test_each_step_is_told_with_its_time(run: Run) -> None:
+    events: list[Event] = []
+    bad = Reject(place="test:9", code="width", reason="too wide", raw="a")
+    pages: list[list[Record]] = [[{"id": 1}, {"id": 2}, {"title": "no key"}], [{"id": 3}]]
+    began = time.time()
+    await run(Pages(pages=pages, rejects=(bad,)), emit=events.append)
+    seconds = time.time() - began
+    read = [event for event in events if isinstance(event, PageRead)]
+    shaped = [event for event in events if isinstance(event, PagesShaped)]
+    committed = [event for event in events if isinstance(event, PageCommitted)]
+    assert [event.records for event in read] == [3, 1]
+    assert sum(event.records for event in shaped) == 4
+    assert sum(event.pages for event in shaped) == sum(event.pages for event in committed) == 2
+    assert sum((Counter(event.reasons) for event in committed), Counter()) == {"width": 2, "key_missing": 1}
+    steps: list[PageRead | PagesShaped | PageCommitted] = [*read, *shaped, *committed]
+    for event in steps:
+        assert began - 1 <= event.began <= began + seconds + 1
+        assert 0 <= event.seconds <= seconds + 1
 
 
 async def test_an_unchanged_row_is_not_written(run: Run, database_url: str) -> None:

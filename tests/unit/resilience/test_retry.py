@@ -71,7 +71,7 @@ async def test_attempts_are_bounded_and_told() -> None:
             on_retry=lambda *event: told.append(event),
             timing=clock.timing,
         )
-    assert told == [(1, 1.0, "down"), (2, 2.0, "down")]
+    assert told == [(1, 1.0, last), (2, 2.0, last)]
     assert caught.value.facts == {"place": "x", "attempts": 3}
     assert caught.value.__cause__ is last
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from kasparro.errors import Broken, Denied, KasparroError, Misconfigured, NotFound, RateLimited, Unreachable
-from kasparro.model.events import Event, Retrying
+from kasparro.model.events import Event, Fetched, Retrying
 from kasparro.resilience.retry import RetryPolicy, Timing
 from kasparro.sources.auth import ApiKey, Bearer
 from kasparro.sources.http import HttpClient, HttpOptions
@@ -143,8 +143,13 @@ async def test_events() -> None:
     async with client(lambda _: left.pop(0), events, auth=TOKEN) as http:
         answer = await http.fetch(Request(url=HERE + "?api_key=hidden", method="post"))
     assert answer.body == b"ok"
-    (event,) = events
+    first, event, second = events
+    assert isinstance(first, Fetched)
     assert isinstance(event, Retrying)
+    assert isinstance(second, Fetched)
+    assert (first.host, first.method, first.status) == ("api.example", "POST", 503)
+    assert (second.source, second.status, second.bytes_read) == ("coins", 200, 2)
+    assert (event.code, event.asked) == ("unreachable", False)
     assert (event.source, event.place, event.attempt) == ("coins", f"POST {HERE}?api_key=****", 1)
     assert event.reason == f"POST {HERE}?api_key=**** answered 503: token ****"
 
