@@ -7,7 +7,7 @@ smallest ones (K. Beyer et al., "On Synopses for Distinct-Value Estimation Under
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 ValueType = Literal["integer", "number", "boolean", "timestamp", "date", "text", "object", "array"]
@@ -66,7 +66,8 @@ class FieldProfile:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values; what is empty is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None and value not in ((), {})}
+        values = {name: getattr(self, name) for name in _FIELD_NAMES}
+        return {name: value for name, value in values.items() if value is not None and value not in ((), {})}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "FieldProfile":
@@ -95,6 +96,9 @@ class FieldProfile:
         """Return the values that come most often, each with its share of the sample."""
         counts = Counter(text for _, text in self.sample)
         return [(text, count / len(self.sample)) for text, count in sorted(counts.items(), key=_often)[:most]]
+
+
+_FIELD_NAMES = tuple(one.name for one in fields(FieldProfile))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,19 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlaces:
+    """Where rows stand in their text.
+
+    Attributes:
+        starts: Of each row; one number more than there are rows.
+        cuts: Of each row the end of its hash, which is where the delimiter behind it stands.
+    """
+
+    starts: Sequence[int]
+    cuts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
     """The shaped form of the pages of one batch.
 
@@ -30,11 +43,13 @@ class Shaped:
         rejects: Records whose values did not fit.
         profile: Of the rows.
         fields: The fields in the order in which they stand in the rows; None for all, in the dataset's order.
+        places: Where the rows stand; None where nobody has counted.
     """
 
     rows: bytes = b""
     count: int = 0
     fields: tuple[str, ...] | None = None
+    places: RowPlaces | None = None
     rejects: tuple[Reject, ...] = ()
     profile: Profile = field(default_factory=Profile)
 

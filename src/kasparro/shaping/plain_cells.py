@@ -37,46 +37,77 @@ _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The cells of a page, by record and column: start, length, and the kinds of bytes in each (or-ed)."""
+    """The cells of a page, by record and column: start, length, whether it is null; and the kind of each byte."""
 
     data: Bytes
     starts: Places
     lengths: Places
+    nulls: Flags
     kinds: Bytes
 
+    def between(self, first: int, last: int) -> Bytes:
+        """Return the kinds of bytes of each record from one column to another, or-ed."""
+        bounds = np.empty((len(self.starts), 2), dtype=np.int64)
+        bounds[:, 0], bounds[:, 1] = self.starts[:, first], self.starts[:, last] + self.lengths[:, last]
+        found: Bytes = np.bitwise_or.reduceat(self.kinds, bounds.ravel())[::2]
+        return found
 
-def kinds_of_cells(data: Bytes, starts: Places) -> Bytes:
-    """Return the kinds of bytes in each cell, or-ed. A sign counts as such only at the start of its cell."""
-    kinds = np.frombuffer(bytearray(data).translate(_KIND.tobytes()), dtype=np.uint8)  # faster than numpy's own lookup
+
+def kinds_of(data: Bytes) -> Bytes:
+    """Return the kind of each byte; separators and quotes have none."""
+    return np.frombuffer(bytearray(data).translate(_KIND.tobytes()), dtype=np.uint8)  # faster than numpy's own lookup
+
+
+def cells_of(data: Bytes, kinds: Bytes, starts: Places, lengths: Places, nulls: Flags) -> Cells:
+    """Return cells, each of which has something behind it; the last byte belongs to none.
+
+    Bytes of nulls lose their kind, and a sign counts as such only at the start of its cell, before more.
+    """
     signs = np.flatnonzero(kinds == _SIGN)
-    inner = signs[(signs > 0) & (kinds[signs - 1] != 0)]
-    kinds[inner] = _OTHER
-    found: Bytes = np.bitwise_or.reduceat(kinds, starts.ravel()).reshape(starts.shape)
-    return found
+    inner = ((signs > 0) & (kinds[signs - 1] != 0)) | (kinds[signs + 1] & (_DIGIT | _POINT) == 0)
+    kinds[signs[inner]] = _OTHER
+    written = nulls & (lengths > 0)
+    kinds[inside(starts[written], lengths[written])] = 0
+    return Cells(data=data, starts=starts, lengths=lengths, nulls=nulls, kinds=kinds)
 
 
-def fits(cells: Cells, column: int, kind: FieldType, present: Flags, *, utc: bool) -> bool:
+def inside(starts: Places, lengths: Places) -> Places:
+    """Return the positions of all bytes of the pieces."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    positions: Places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return positions
+
+
+def are_integers(cells: Cells, first: int, last: int) -> bool:
+    """Tell whether all cells of the columns from one to another that are present are whole numbers of 64 bits."""
+    columns = slice(first, last + 1)
+    lengths, nulls = cells.lengths[:, columns], cells.nulls[:, columns]
+    filled = bool(((lengths > 0) | nulls).all()) and int((lengths * ~nulls).max()) <= _MOST_DIGITS
+    return filled and not bool((cells.between(first, last) & ~np.uint8(_DIGIT | _SIGN)).any())
+
+
+def fits(cells: Cells, column: int, kind: FieldType, *, utc: bool) -> bool:
     """Tell whether those cells of a column that are present are plain values of a type.
 
     Args:
         cells: Of a page.
         column: Its number.
         kind: The type.
-        present: Which of its cells are not null.
         utc: Times that name no zone are in UTC, as PostgreSQL takes them.
     """
-    starts, lengths, kinds = cells.starts[:, column], cells.lengths[:, column], cells.kinds[:, column]
+    if kind in {"text", "integer"}:
+        return kind == "text" or are_integers(cells, column, column)
+    present = ~cells.nulls[:, column]
+    starts, lengths = cells.starts[:, column], cells.lengths[:, column]
     if not bool(present.all()):
-        starts, lengths, kinds = starts[present], lengths[present], kinds[present]
-    if kind == "text" or len(starts) == 0:
+        starts, lengths = starts[present], lengths[present]
+    if len(starts) == 0:
         return True
     match kind:
-        case "integer":
-            return _are_numbers(kinds, lengths, _DIGIT | _SIGN)
         case "numeric" | "float":
-            return _are_numbers(kinds, lengths, _DIGIT | _SIGN | _POINT) and _have_one_point(
-                cells, starts, lengths, kinds
-            )
+            kinds = cells.between(column, column)[present]
+            return _are_numbers(kinds, lengths) and _have_one_point(cells, starts, lengths, kinds)
         case "timestamp":
             return _are_instants(cells.data, starts, lengths, utc=utc)
         case "date":
@@ -85,12 +116,8 @@ def fits(cells: Cells, column: int, kind: FieldType, present: Flags, *, utc: boo
             return False
 
 
-def _are_numbers(kinds: Bytes, lengths: Places, allowed: int) -> bool:
-    return (
-        not bool((kinds & ~np.uint8(allowed)).any())
-        and bool((kinds & _DIGIT).all())
-        and int(lengths.max()) <= _MOST_DIGITS
-    )
+def _are_numbers(kinds: Bytes, lengths: Places) -> bool:
+    return not bool((kinds & _OTHER).any()) and bool((kinds & _DIGIT).all()) and int(lengths.max()) <= _MOST_DIGITS
 
 
 def _have_one_point(cells: Cells, starts: Places, lengths: Places, kinds: Bytes) -> bool:

@@ -14,18 +14,10 @@ import orjson
 
 from kasparro.model.shaped import Shaped, Stamp
 from kasparro.shaping.origins import Origins
-from kasparro.shaping.plain_cells import Bytes, Cells, Flags, Places, are_plain_numbers, kinds_of_cells
+from kasparro.shaping.plain_cells import Bytes, Cells, Flags, Places, are_plain_numbers, cells_of, kinds_of
 from kasparro.shaping.plain_hash import line_hashes
 from kasparro.shaping.plain_plan import PlainField, PlainPlan
-from kasparro.shaping.plain_rows import (
-    LONGEST_KEY,
-    Heads,
-    Keys,
-    Lines,
-    all_fit,
-    inside,
-    spliced,
-)
+from kasparro.shaping.plain_rows import LONGEST_KEY, Heads, Keys, Lines, all_fit, spliced
 
 _QUOTE, _COMMA, _LF, _COLON, _NULL, _TRUE, _FALSE = b'",\n:ntf'
 _ZERO, _NINE, _MINUS = b"09-"
@@ -84,8 +76,10 @@ def shape_plain_json(
         return None
     hashes = line_hashes(lines.data, lines.starts[:-1], lines.starts[1:], plan.seed)
     heads = Heads(source=stamp.source, run_id=stamp.run_id, hashes=hashes, pages=origins.pages, indexes=origins.indexes)
+    rows, places = spliced(_keys(values, plan.key, quoted=quoted), heads, lines)
     return Shaped(
-        rows=spliced(_keys(values, plan.key, quoted=quoted), heads, lines),
+        rows=rows,
+        places=places,
         count=len(texts),
         fields=tuple(field.name for field in plan.fields),
     )
@@ -115,15 +109,23 @@ def _values(data: Bytes, lengths: Places, keys: Sequence[str]) -> _Values | None
 def _stand_alike(values: _Values, keys: Sequence[str]) -> bool:
     """Tell whether all that stands around the values are these keys, commas and braces, the same in every record."""
     around = ("{" + ",".join(f'"{key}":' for key in keys) + "}").encode()
-    count, width = values.starts.shape
-    bounds = np.empty((count, width, 2), dtype=np.int64)
-    bounds[:, :, 0], bounds[:, :, 1] = values.starts, values.ends
-    runs = np.diff(bounds.ravel(), prepend=0, append=len(values.data))
-    if len(values.data) - int(runs[1::2].sum()) != count * len(around) or int(runs.min()) < 0:
+    runs = _runs(values.starts, values.ends, len(values.data))
+    if len(values.data) - int(runs[1::2].sum()) != len(values.starts) * len(around) or int(runs.min()) < 0:
         return False
-    outside = np.repeat(np.arange(len(runs)) % 2 == 0, runs)
-    rest = np.compress(outside, values.data).reshape(count, len(around))
+    rest = values.data[~_in_runs(runs)].reshape(len(values.starts), len(around))
     return bool((rest == np.frombuffer(around, dtype=np.uint8)).all())
+
+
+def _runs(starts: Places, ends: Places, size: int) -> Places:
+    """Return how many bytes stand before the first piece, in it, between it and the second one, and so on."""
+    bounds = np.empty((starts.size, 2), dtype=np.int64)
+    bounds[:, 0], bounds[:, 1] = starts.ravel(), ends.ravel()
+    return np.diff(bounds.ravel(), prepend=0, append=size)
+
+
+def _in_runs(runs: Places) -> Flags:
+    """Return which bytes stand in a piece. Flags are faster than places: numpy copies each run of them as a whole."""
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
 
 
 def _told_apart(data: Bytes, starts: Places, ends: Places) -> _Values | None:
@@ -155,15 +157,10 @@ def _cells(taken: _Values, *, quoted: bool) -> tuple[Cells, Lines]:
     data[ends[:, -1] - 1] = _LF
     lengths = ends - starts
     bounds = np.append(0, np.cumsum(lengths))
-    line = data.take(inside(starts.ravel(), lengths.ravel()))
+    line = data[_in_runs(_runs(starts, ends, len(data)))]
     begins = bounds[:-1].reshape(lengths.shape)
     inner = taken.texts & quoted
-    cells = Cells(
-        data=line,
-        starts=begins + inner,
-        lengths=lengths - 1 - 2 * inner,
-        kinds=kinds_of_cells(line, begins),
-    )
+    cells = cells_of(line, kinds_of(line), begins + inner, lengths - 1 - 2 * inner, taken.nulls)
     return cells, Lines(data=line, starts=bounds[:: lengths.shape[1]])
 
 
@@ -175,7 +172,7 @@ def _fit(cells: Cells, taken: _Values, plan: PlainPlan) -> bool:
         if field.type == "boolean" and not bool((taken.booleans[:, at] | taken.nulls[:, at]).all()):
             return False
     fields = [field for field in _narrowed(plan) if field.type != "boolean"]
-    return all_fit(cells, taken.nulls, fields, utc=plan.utc)
+    return all_fit(cells, fields, utc=plan.utc)
 
 
 def _are_keys(values: _Values, column: int) -> bool:

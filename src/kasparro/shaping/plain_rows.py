@@ -1,15 +1,20 @@
 """Rows of plain pages: each record's line as it is, with its key, hash and origin in front."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kasparro.shaping.plain_cells import Bytes, Cells, Flags, Places, fits
+from kasparro.model.shaped import RowPlaces
+from kasparro.shaping.plain_cells import Bytes, Cells, Places, are_integers, fits, inside
 from kasparro.shaping.plain_hash import Words, texts_of_numbers
 from kasparro.shaping.plain_plan import PlainField
 
-_BLOCK = 4096
+_BLOCK = 16_384
+_HASH = 19
+"""Digits of a hash."""
+
+_IN_TURN = np.array([False, True])
 LONGEST_KEY = 1000
 
 
@@ -41,45 +46,50 @@ class Heads:
     indexes: Places
 
 
-def all_fit(cells: Cells, nulls: Flags, fields: Sequence[PlainField], *, utc: bool) -> bool:
-    """Tell whether every cell that a field takes is a plain value of its type."""
-    present = ~nulls
-    return all(
-        (not field.required or bool(present[:, field.column].all()))
-        and fits(cells, field.column, field.type, present[:, field.column], utc=utc)
-        for field in fields
+def all_fit(cells: Cells, fields: Sequence[PlainField], *, utc: bool) -> bool:
+    """Tell whether every cell that a field takes is a plain value of its type; whole numbers are looked at together."""
+    if any(field.required and bool(cells.nulls[:, field.column].any()) for field in fields):
+        return False
+    whole = [field.column for field in fields if field.type == "integer"]
+    return all(are_integers(cells, first, last) for first, last in _runs(whole)) and all(
+        fits(cells, field.column, field.type, utc=utc) for field in fields if field.type != "integer"
     )
 
 
-def inside(starts: Places, lengths: Places) -> Places:
-    """Return the positions of all bytes of the pieces."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    positions: Places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
-    return positions
+def _runs(columns: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of columns that stand side by side. They are given in ascending order."""
+    first = 0
+    for at, column in enumerate(columns):
+        if at + 1 == len(columns) or columns[at + 1] != column + 1:
+            yield columns[first], column
+            first = at + 1
 
 
-def spliced(keys: Keys, heads: Heads, lines: Lines) -> bytes:
+def spliced(keys: Keys, heads: Heads, lines: Lines) -> tuple[bytes, RowPlaces]:
     """Return `source,key,hash,run,page,index,` before each line; a block at a time, so that it stays in the cache."""
     head = np.frombuffer(f"{heads.source},".encode(), dtype=np.uint8)
     middle = _middle(heads)
+    sizes = len(head) + keys.lengths + middle.shape[1] + np.diff(lines.starts)
+    starts = np.append(0, np.cumsum(sizes))
     pieces = []
     for first in range(0, len(heads.hashes), _BLOCK):
         part = slice(first, min(first + _BLOCK, len(heads.hashes)))
-        lengths = np.diff(lines.starts[part.start : part.stop + 1])
         key_starts, key_lengths = keys.starts[part], keys.lengths[part]
-        ends = np.cumsum(len(head) + key_lengths + middle.shape[1] + lengths)
-        out = np.empty(int(ends[-1]), dtype=np.uint8)
-        at = np.append(0, ends[:-1])
+        runs = np.empty((len(key_lengths), 2), dtype=np.int64)
+        runs[:, 1] = np.diff(lines.starts[part.start : part.stop + 1])
+        runs[:, 0] = sizes[part] - runs[:, 1]
+        at = starts[part] - starts[part.start]
+        out = np.empty(int(starts[part.stop] - starts[part.start]), dtype=np.uint8)
+        # By flags: numpy copies each run of them as a whole.
+        in_line = np.repeat(np.tile(_IN_TURN, len(runs)), runs.ravel())
+        out[in_line] = lines.data[int(lines.starts[part.start]) : int(lines.starts[part.stop])]
         _put(out, at, head)
-        at = at + len(head)
+        at += len(head)
         out[inside(at, key_lengths)] = keys.data[inside(key_starts, key_lengths)]
-        at = at + key_lengths
-        _put(out, at, middle[part])
-        at = at + middle.shape[1]
-        out[inside(at, lengths)] = lines.data[int(lines.starts[part.start]) : int(lines.starts[part.stop])]
+        _put(out, at + key_lengths, middle[part])
         pieces.append(out)
-    return b"".join(piece.data for piece in pieces)
+    cuts = starts[:-1] + len(head) + keys.lengths + 1 + _HASH
+    return b"".join(piece.data for piece in pieces), RowPlaces(starts=starts.data, cuts=cuts.data)
 
 
 def _middle(heads: Heads) -> Bytes:

@@ -90,7 +90,8 @@ async def _create(connection: AsyncConnection, dataset: Dataset) -> None:
         sql.SQL("{} {} {}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL(rule))
         for name, (kind, rule) in _SYSTEM.items()
     ]
-    columns = sql.SQL(", ").join([*(_column(field) for field in dataset.fields), *system])
+    # Ours first: what is looked up in a row is found without going through all of its fields.
+    columns = sql.SQL(", ").join([*system, *(_column(field) for field in dataset.fields)])
     await connection.execute(
         sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY (source, record_key))").format(_table(dataset), columns)
     )

@@ -75,7 +75,7 @@ async def load(
 
     async with connection.transaction():
         probe = probe and not target.append
-        found = await differing(connection, target, unit, shaped.rows) if probe else None
+        found = await differing(connection, target, unit, shaped) if probe else None
         rows, count = (shaped.rows, shaped.count) if found is None else (found.rows, found.count)
         equal = 0 if found is None else found.equal
         if count == 0:

@@ -13,8 +13,12 @@ import numpy.typing as npt
 from psycopg import AsyncConnection, sql
 
 from kasparro.model.run import Unit
+from kasparro.model.shaped import RowPlaces, Shaped
 from kasparro.store.copying import copy_rows
 from kasparro.store.target import PLANNER, Target
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 _COMMA, _LF, _QUOTE = 44, 10, 34
 
@@ -35,7 +39,7 @@ _ASK = sql.SQL(
     """
 )
 
-_MET = sql.SQL("SELECT EXISTS (SELECT FROM pg_temp.probe WHERE record_key = ANY (%(keys)s))")
+_MET = sql.SQL("SELECT EXISTS (SELECT record_key FROM pg_temp.probe INTERSECT SELECT unnest(%(keys)s::text[]))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class Rows:
     """Rows as CSV, and where each begins: one number more than there are rows."""
 
     text: bytes
-    starts: npt.NDArray[np.int64]
+    starts: Places
 
     def some(self, chosen: npt.NDArray[np.bool_]) -> bytes:
         """Return those of the rows that are chosen."""
@@ -60,9 +64,21 @@ class Differing:
     equal: int
 
 
-def keys_and_hashes(text: bytes, source: str) -> tuple[Rows, bytes]:
+def keys_and_hashes(text: bytes, source: str, places: RowPlaces | None = None) -> tuple[Rows, bytes]:
     """Return the rows, and CSV of the key and hash of each: the second and third cell, behind that of the source."""
     data = np.frombuffer(text, dtype=np.uint8)
+    starts, cuts = _searched(data, text, source) if places is None else map(np.asarray, (places.starts, places.cuts))
+    first = starts[:-1] + len(source.encode()) + 1
+    bounds = np.empty((len(cuts), 2), dtype=np.int64)
+    bounds[:, 0], bounds[:, 1] = first, cuts + 1
+    runs = np.diff(bounds.ravel(), prepend=0, append=len(data))
+    narrow = data[np.repeat(np.arange(len(runs)) % 2 == 1, runs)]
+    narrow[np.cumsum(bounds[:, 1] - first) - 1] = _LF
+    return Rows(text=text, starts=starts), narrow.tobytes()
+
+
+def _searched(data: Bytes, text: bytes, source: str) -> tuple[Places, Places]:
+    """Return where rows start and where their hashes end, found by commas and line ends outside of quotes."""
     commas, ends = data == _COMMA, data == _LF
     if b'"' in text:
         outside = (np.cumsum(data == _QUOTE, dtype=np.uint8) & 1) == 0  # wraps at 256, which is even
@@ -70,18 +86,12 @@ def keys_and_hashes(text: bytes, source: str) -> tuple[Rows, bytes]:
     starts = np.append(0, np.flatnonzero(ends) + 1)
     places = np.flatnonzero(commas)
     first = starts[:-1] + len(source.encode()) + 1
-    stop = places[np.searchsorted(places, first) + 1]
-    marks = np.zeros(len(data) + 1, dtype=np.int8)
-    marks[first] = 1
-    marks[stop + 1] -= 1
-    cells = data.copy()
-    cells[stop] = _LF
-    return Rows(text=text, starts=starts), cells[np.cumsum(marks[:-1], dtype=np.int8).view(np.bool_)].tobytes()
+    return starts, places[np.searchsorted(places, first) + 1]
 
 
-async def differing(connection: AsyncConnection, target: Target, unit: Unit, text: bytes) -> Differing | None:
+async def differing(connection: AsyncConnection, target: Target, unit: Unit, shaped: Shaped) -> Differing | None:
     """Return the rows that differ; None where a key comes more than once, so that their order matters."""
-    rows, narrow = keys_and_hashes(text, unit.source)
+    rows, narrow = keys_and_hashes(shaped.rows, unit.source, shaped.places)
     await connection.execute(_TABLE)
     await copy_rows(connection, _PROBE, _COLUMNS, narrow)
     await connection.execute(PLANNER)

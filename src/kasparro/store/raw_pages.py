@@ -110,7 +110,9 @@ def identity(page: Page) -> bytes:
             meaning = records.steps
         case _:
             assert_never(page.records)
-    return hashlib.sha256(page.content + b"\0" + orjson.dumps(meaning)).digest()
+    digest = hashlib.sha256(page.content)
+    digest.update(b"\0" + orjson.dumps(meaning))
+    return digest.digest()
 
 
 def layout_of(records: CsvRecords | JsonRecords) -> str:

@@ -20,6 +20,7 @@ from kasparro.shaping.plain_hash import line_hashes, texts_of_numbers
 from kasparro.shaping.plain_plan import plain_plan
 from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
+from kasparro.store.probing import keys_and_hashes
 
 STAMP = Stamp(source="s", run_id=3, page_ids=[7])
 TYPES: tuple[FieldType, ...] = ("text", "integer", "numeric", "float", "timestamp", "date")
@@ -55,6 +56,8 @@ def plainly(shape: Shape, found: CsvRecords) -> Shaped | None:
 
 
 def rows(shaped: Shaped, shape: Shape) -> list[Row]:
+    if shaped.places is not None:
+        assert keys_and_hashes(shaped.rows, "s", shaped.places)[1] == keys_and_hashes(shaped.rows, "s")[1]
     names = shaped.fields or tuple(field.name for field in shape.dataset.fields)
     head = ("source", "key", "hash", "run", "page", "index")
     found = []
@@ -183,12 +186,15 @@ def test_lines_have_one_hash_exactly_if_they_are_the_same(lines: list[bytes], se
     assert line_hashes(data, starts, ends, seed + 1).tolist() != hashes
 
 
-def test_a_line_longer_than_the_tables_has_the_same_hash_as_among_short_ones() -> None:
-    short, long = b"abc\n", b"x" * (1 << 20) + b"\n"
-    alone = line_hashes(np.frombuffer(short, dtype=np.uint8), np.array([0]), np.array([4]), 1)
-    data = np.frombuffer(short + long, dtype=np.uint8)
-    both = line_hashes(data, np.array([0, 4]), np.array([4, 4 + len(long)]), 1)
-    assert both[0] == alone[0]
+@pytest.mark.parametrize("line", [b"\n", b"abc\n", b"1234567\n", b"12345678\n", b"x" * (1 << 20) + b"\n"])
+def test_a_line_has_the_same_hash_wherever_it_stands(line: bytes) -> None:
+    alone = line_hashes(np.frombuffer(line, dtype=np.uint8), np.array([0]), np.array([len(line)]), 1)
+    for before in (b"a\n", b"1234567\n", b"12345678\n"):
+        data = np.frombuffer(before + line + before, dtype=np.uint8)
+        bounds = np.cumsum([0, len(before), len(line), len(before)])
+        first, found, last = line_hashes(data, bounds[:-1], bounds[1:], 1).tolist()
+        assert found == alone[0]
+        assert first == last
 
 
 def test_numbers_as_texts() -> None:

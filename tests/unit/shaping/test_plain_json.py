@@ -19,6 +19,7 @@ from kasparro.shaping.plain import Plain
 from kasparro.shaping.plain_plan import plain_plan
 from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
+from kasparro.store.probing import keys_and_hashes
 
 STAMP = Stamp(source="s", run_id=3, page_ids=[7, 8, 9])
 TYPES: tuple[FieldType, ...] = ("text", "integer", "numeric", "float", "timestamp", "date", "boolean")
@@ -69,6 +70,8 @@ def generally(shape: Shape, pages: list[Page], folder: Path) -> Shaped:
 
 
 def rows(shaped: Shaped, shape: Shape) -> list[Row]:
+    if shaped.places is not None:
+        assert keys_and_hashes(shaped.rows, "s", shaped.places)[1] == keys_and_hashes(shaped.rows, "s")[1]
     names = shaped.fields or tuple(field.name for field in shape.dataset.fields)
     found = []
     for row in csv.reader(io.StringIO(_told_from_null(shaped.rows), newline="")):
