@@ -8,8 +8,9 @@ from urllib.parse import quote, quote_plus, unquote_plus, urldefrag, urljoin, ur
 from kasparro.errors import Misconfigured
 
 _PORTS = {"http": 80, "https": 443}
+_HIGHEST = 65_535
 _USUAL = re.compile(
-    r"(https?)://([a-z0-9_-]*[a-z_-][a-z0-9_-]*(?:\.[a-z0-9_-]+)*|127\.0\.0\.1)(?::(\d{1,4}))?(?:[/?][!-~]*)?$"
+    r"(https?)://([a-z0-9_-]*[a-z_-][a-z0-9_-]*(?:\.[a-z0-9_-]+)*|127\.0\.0\.1)(?::(\d{1,5}))?(?:[/?][!-~]*)?$"
 )
 """Addresses of which scheme, host and port can be read off, without a doubt and without the HTTP library."""
 
@@ -28,7 +29,9 @@ def origin(url: str) -> Origin:
     usual = _USUAL.match(url)
     if usual is not None:
         scheme, host, port = usual.groups()
-        return Origin(scheme, host, _PORTS[scheme] if port is None else int(port))
+        number = _PORTS[scheme] if port is None else int(port)
+        if number <= _HIGHEST:
+            return Origin(scheme, host, number)
     # The HTTP library, which is loaded late because most commands send nothing, knows the unusual ones.
     from kasparro.sources.http_origin import unusual_origin  # noqa: PLC0415
 

@@ -15,6 +15,8 @@ from kasparro.sources.http_url import Origin, joined, origin, query, userinfo, w
         ("http://example.com:443/", Origin("http", "example.com", 443)),
         ("http://user:pw@[::1]:8000/x", Origin("http", "::1", 8000)),
         ("https://bücher.example/", Origin("https", "xn--bcher-kva.example", 443)),
+        ("http://127.0.0.1:45678/x?y=1", Origin("http", "127.0.0.1", 45678)),
+        ("http://h:65535/", Origin("http", "h", 65535)),
     ],
 )
 def test_origin(url: str, expected: Origin) -> None:
