@@ -118,14 +118,18 @@ def _stand_alike(values: _Values, keys: Sequence[str]) -> bool:
 
 def _runs(starts: Places, ends: Places, size: int) -> Places:
     """Return how many bytes stand before the first piece, in it, between it and the second one, and so on."""
-    bounds = np.empty((starts.size, 2), dtype=np.int64)
-    bounds[:, 0], bounds[:, 1] = starts.ravel(), ends.ravel()
-    return np.diff(bounds.ravel(), prepend=0, append=size)
+    begin, end = starts.ravel(), ends.ravel()
+    runs = np.empty(2 * len(begin) + 1, dtype=np.int64)
+    runs[0], runs[-1] = begin[0], size - end[-1]
+    runs[1::2], runs[2:-1:2] = end - begin, begin[1:] - end[:-1]
+    return runs
 
 
 def _in_runs(runs: Places) -> Flags:
     """Return which bytes stand in a piece. Flags are faster than places: numpy copies each run of them as a whole."""
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    turns = np.zeros(len(runs), dtype=np.bool_)
+    turns[1::2] = True
+    return np.repeat(turns, runs)
 
 
 def _told_apart(data: Bytes, starts: Places, ends: Places) -> _Values | None:

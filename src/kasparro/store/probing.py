@@ -20,6 +20,8 @@ from kasparro.store.target import PLANNER, Target
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
+_IN_TURN = np.array([False, True])
+
 _COMMA, _LF, _QUOTE = 44, 10, 34
 
 _TABLE = sql.SQL(
@@ -69,11 +71,12 @@ def keys_and_hashes(text: bytes, source: str, places: RowPlaces | None = None) -
     data = np.frombuffer(text, dtype=np.uint8)
     starts, cuts = _searched(data, text, source) if places is None else map(np.asarray, (places.starts, places.cuts))
     first = starts[:-1] + len(source.encode()) + 1
-    bounds = np.empty((len(cuts), 2), dtype=np.int64)
-    bounds[:, 0], bounds[:, 1] = first, cuts + 1
-    runs = np.diff(bounds.ravel(), prepend=0, append=len(data))
-    narrow = data[np.repeat(np.arange(len(runs)) % 2 == 1, runs)]
-    narrow[np.cumsum(bounds[:, 1] - first) - 1] = _LF
+    runs = np.empty((len(cuts), 2), dtype=np.int64)  # of each row: what comes before, then key and hash
+    runs[:, 1] = cuts + 1 - first
+    runs[:, 0] = np.diff(cuts + 1, prepend=0) - runs[:, 1]
+    rest = data[: int(cuts[-1]) + 1]
+    narrow = rest[np.repeat(np.tile(_IN_TURN, len(runs)), runs.ravel())]
+    narrow[np.cumsum(runs[:, 1]) - 1] = _LF
     return Rows(text=text, starts=starts), narrow.tobytes()
 
 
