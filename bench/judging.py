@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kasparro.judge.anomaly import anomalies, late
+from kasparro.judge.anomaly import anomalies
+from kasparro.judge.late import Past, late
 from kasparro.model.facts import FieldFacts, RunFacts
 from kasparro.model.finding import Finding
+from kasparro.model.schedule import Every, Schedule
 
 DOCS = Path(__file__).parents[1] / "docs" / "judging.md"
 TUNED, REPORTED = 1_000, 1_300_000
@@ -461,7 +463,8 @@ def late_found(seed: int, *, ran: bool) -> bool:
         due = run.started_at - timedelta(seconds=wait)
         return any(one.kind == "source_late" for one in anomalies(history, run, due=due))
     now = history[-1].started_at + timedelta(seconds=wait + made.step * 3600)
-    return late(history[-1].started_at, now, made.step * 3600) is not None
+    schedule = Schedule(when=Every(length=timedelta(hours=made.step)))
+    return late(Past(schedule=schedule, last_success=history[-1].started_at), now) is not None
 
 
 Row = tuple[str, int, int]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from bench.sections import write_section
 from kasparro.store.embedded import EmbeddedServer, binaries
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ Measured = tuple[float, int]
 """Seconds, and bytes of memory at most."""
 
 DISTANCE = 16
-
-RESULTS = Path(__file__).parent / "results.md"
 
 TYPES = {
     "carrier": "text",
@@ -247,6 +246,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="how often each line is measured")
     parser.add_argument("--rows", type=int, default=30_000_000, help="rows of the table that grows; 0 leaves it out")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: modules are compiled once, not at each start
     folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
     try:
         with EmbeddedServer(folder / "home") as server:
@@ -311,9 +311,7 @@ def report(url: str, folder: Path, options: argparse.Namespace) -> None:
     server = f"PostgreSQL {version[0] if version else '?'}, fsync on"
     machine = f"{server}, Python {platform.python_version()}, {os.cpu_count()} cores. Medians of {repeat}."
     print(*shares, machine, sep="\n")
-    RESULTS.write_text(
-        "\n".join(["# Loads", "", "Written by `make bench`.", "", HEAD, *rows, "", *shares, "", machine, ""])
-    )
+    write_section("Loads", ["Written by `make bench`.", "", HEAD, *rows, "", *shares, "", machine])
 
 
 LIMIT = "limit: `psql \\copy`, typed table with key"

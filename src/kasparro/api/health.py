@@ -28,13 +28,13 @@ _FRESH = {"Cache-Control": "no-store"}
     summary="Whether all is well",
 )
 async def health(request: Request) -> Response:
-    """Return `ok`, `degraded` when the last run of some source failed, or, with status 503, `down`.
+    """Return `ok`, `degraded` when the last run of some source failed or one is late, or, with status 503, `down`.
 
     Answers within two seconds, whatever the database does, and without a key; then it names no source.
     """
     pulse: Pulse = request.state.pulse
     beat = await pulse.take()
-    runs: dict[str, Any] = {"last_run": None, "sources": None}
+    runs: dict[str, Any] = {"last_run": None, "sources": None, "late": None}
     if beat.runs is not None and may_read(request):
         runs = orjson.loads(beat.runs)
     latency = None if beat.latency is None else round(beat.latency * 1000, 3)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kasparro.judge.fields import comparable, judge_fields
-from kasparro.judge.punctual import late, started_late
+from kasparro.judge.punctual import started_late
 from kasparro.judge.seasons import calendar_of
 from kasparro.judge.totals import judge_totals
 from kasparro.model.facts import RunFacts
@@ -43,6 +43,3 @@ def anomalies(history: Sequence[RunFacts], run: RunFacts, *, due: datetime | Non
         if len(alike) >= FEWEST:
             found += judge_fields(alike, run, checks)
     return tuple(found)
-
-
-__all__ = ["anomalies", "late"]

@@ -1,7 +1,9 @@
 """The statements behind lists of runs and findings, for any length of history.
 
-Only the filters that are given are in a statement, so that each has the plan of its own index; the order is that of the
-ids, and a list goes on below the last one.
+Only the filters that are given are in a statement, and a list goes on below the last id. PostgreSQL is left one way to
+read it: along the index of just these filters. It would often take another, such as down the primary key, or along the
+index of some of the filters, and hope to meet soon what may be millions of rows away or not there at all. So the order
+is written otherwise for each number of filters, and only the indexes of so many columns have it: `0010_history.sql`.
 """
 
 from collections.abc import Mapping
@@ -18,12 +20,19 @@ _FILTERS: Mapping[str, LiteralString] = MappingProxyType(
         "source": "source = %(source)s",
         "status": "status = %(status)s",
         "verdict": "verdict = %(verdict)s",
+        "held": "held = %(held)s",
         "severity": "severity = %(severity)s",
         "kind": "kind = %(kind)s",
         "run_id": "run_id = %(run_id)s",
-        "before": "id < %(before)s",
     }
 )
+
+
+_ORDERS: tuple[LiteralString, ...] = ("id DESC", "-id", "0 - id", "id * -1")
+"""Newest first, by the number of filters."""
+
+_NARROW = frozenset({"run_id", "held"})
+"""Filters that few rows fit, or that have indexes of their own with each of the others: all of these are by `-id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +56,23 @@ class ListQuery:
 
     def statement(self) -> tuple[sql.Composed, dict[str, Any]]:
         """Return the statement and its parameters."""
-        conditions = sql.SQL(" AND ").join([sql.SQL("true"), *(sql.SQL(_FILTERS[name]) for name in self.given)])
-        text = sql.SQL(queries("browse_runs")[self.what]).format(conditions=conditions)
+        text = sql.SQL(queries("browse_runs")[self.what]).format(**listed(self.given))
         return text, {**self.given, "limit": self.limit}
+
+
+def listed(filters: Mapping[str, Any]) -> dict[str, sql.Composable]:
+    """Return what a list is told by: `conditions` and `order`.
+
+    Args:
+        filters: As of `ListQuery`.
+    """
+    names = [name for name, value in filters.items() if value is not None and name != "before"]
+    order = _ORDERS[1 if _NARROW.intersection(names) else len(names)]
+    conditions = [sql.SQL(_FILTERS[name]) for name in names]
+    if filters.get("before") is not None:
+        ascending = order.replace("id", "%(before)s::bigint")
+        conditions.append(sql.SQL(f"{order} > {ascending}" if names else "id < %(before)s"))
+    return {"conditions": sql.SQL(" AND ").join(conditions or [sql.SQL("true")]), "order": sql.SQL(order)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

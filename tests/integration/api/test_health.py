@@ -16,6 +16,7 @@ DOWN = {
     "database": {"connected": False, "latency_ms": None},
     "last_run": None,
     "sources": None,
+    "late": None,
 }
 
 
@@ -30,7 +31,8 @@ def test_all_is_well(client: TestClient) -> None:
     health = answer.json()
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    assert list(health) == ["status", "database", "last_run", "sources"]
+    assert list(health) == ["status", "database", "last_run", "sources", "late"]
+    assert health["late"] == []
     assert health["status"] == "ok"
     assert health["database"]["connected"] is True
     assert 0 < health["database"]["latency_ms"] < 1000
@@ -57,6 +59,32 @@ def test_the_last_run_of_a_source_counts(serve: Serve, seeded_url: str, status: 
         )
     answer = serve(seeded_url).get("/health")
     assert (answer.status_code, answer.json()["status"]) == (200, expected)
+
+
+LATE = (
+    "INSERT INTO source_lateness (source, due_at, severity, after_run_id, finding_id, found_at, given_up_at) "
+    "SELECT 'coins', '2026-03-02T06:00Z', 'warning', last_read_id, 1, now(), {} FROM etl_source WHERE source = 'coins'"
+)
+
+
+def test_a_late_source_degrades_until_its_next_good_run(serve: Serve, seeded_url: str) -> None:
+    def tell(statement: str) -> None:
+        with psycopg.connect(seeded_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    tell(LATE.format("NULL"))
+    client = serve(seeded_url, public_read=False, api_key=SecretStr("s3cret-s3cret"))
+    key = {"X-API-Key": "s3cret-s3cret"}
+    closed = client.get("/health").json()
+    opened = client.get("/health", headers=key).json()
+    assert (closed["status"], closed["late"], opened["status"]) == ("degraded", None, "degraded")
+    assert opened["late"] == [{"source": "coins", "severity": "warning", "due_at": "2026-03-02T06:00:00+00:00"}]
+    tell("UPDATE etl_source SET last_read_id = 77 WHERE source = 'coins'")  # a good run: nobody has looked since
+    well = client.get("/health", headers=key).json()
+    assert (well["status"], well["late"]) == ("ok", [])
+    tell("DELETE FROM source_lateness")
+    tell(LATE.format("now()"))
+    assert client.get("/health", headers=key).json()["status"] == "ok"
 
 
 def test_nothing_ran_yet(serve: Serve, database_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kasparro.judge.anomaly import anomalies, late
+from kasparro.judge.anomaly import anomalies
 from kasparro.model.facts import FieldFacts, RunFacts
 from kasparro.model.finding import Finding, verdict_of
 
@@ -240,19 +240,6 @@ def test_a_run_that_starts_late() -> None:
     assert one.message.startswith("The run started 8 hours after it was due at 2026-03-31 18:00+00:00")
     (one,) = anomalies(steady(), run, due=run.started_at - timedelta(days=4))
     assert one.severity == "critical"
-
-
-def test_a_source_that_does_not_run() -> None:
-    assert late(MONDAY, MONDAY + timedelta(hours=35), 86400) is None
-    one = late(MONDAY, MONDAY + timedelta(hours=40), 86400)
-    assert one is not None
-    assert (one.kind, one.severity, one.subject) == ("source_late", "warning", "run")
-    assert one.message.startswith("The source last succeeded 40 hours ago")
-    gone = late(MONDAY, MONDAY + timedelta(days=9), 86400)
-    assert gone is not None
-    assert gone.severity == "critical"
-    for interval in (0.0, -5.0, math.nan, math.inf):
-        assert late(MONDAY, MONDAY + timedelta(days=9), interval) is None
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 100)

@@ -61,14 +61,19 @@ SELECT json_build_object(
     'recent_runs', (SELECT coalesce(json_agg(recent ORDER BY run_id DESC), '[]') FROM recent),
     'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each))
 
--- health: the latest run, how the last finished run of each source ended, and whether one of them failed
+-- health: the latest run, how the last finished run of each source ended, which sources are late, and whether one of both
+-- is so
 WITH each AS (
     SELECT known.source, run.id AS run_id, run.status, run.finished_at, known.last_success_at
     FROM etl_source AS known LEFT JOIN etl_run AS run ON run.id = known.last_run_id
 ), latest AS (
     SELECT id AS run_id, source, status, finished_at FROM etl_run ORDER BY id DESC LIMIT 1
+), late AS (
+    SELECT late.source, late.severity, late.due_at FROM source_lateness AS late LEFT JOIN etl_source AS known USING (source)
+    WHERE late.given_up_at IS NULL AND known.last_read_id IS NOT DISTINCT FROM late.after_run_id
 )
 SELECT (json_build_object(
            'last_run', (SELECT row_to_json(latest) FROM latest),
-           'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each)))::text,
-       EXISTS (SELECT FROM each WHERE status IN ('failed', 'interrupted'))
+           'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each),
+           'late', (SELECT coalesce(json_agg(late ORDER BY source), '[]') FROM late)))::text,
+       EXISTS (SELECT FROM each WHERE status IN ('failed', 'interrupted')) OR EXISTS (SELECT FROM late)

@@ -1,8 +1,8 @@
 -- runs: newest first; one more than asked for tells whether more follow
 WITH page AS (
-    SELECT id, source, trigger, status, verdict, started_at, finished_at, extracted, inserted, updated, unchanged, duplicates,
+    SELECT id, source, trigger, status, verdict, held, decided_by, decided_at, skipped, started_at, finished_at, extracted, inserted, updated, unchanged, duplicates,
            rejected, deleted, pages, bytes, retries, schema_version, config_hash, code_version, error_code, error
-    FROM etl_run WHERE {conditions} ORDER BY id DESC LIMIT %(limit)s + 1
+    FROM etl_run WHERE {conditions} ORDER BY {order} LIMIT %(limit)s + 1
 )
 SELECT array_to_json(ARRAY(SELECT one FROM (SELECT * FROM page LIMIT %(limit)s) AS one)), count(*) > %(limit)s,
        (SELECT min(id) FROM (SELECT id FROM page LIMIT %(limit)s) AS one)
@@ -10,19 +10,20 @@ FROM page
 
 -- run: one, with its findings
 SELECT row_to_json(one) FROM (
-    SELECT run.id, run.source, run.trigger, run.status, run.verdict, run.started_at, run.finished_at, run.extracted,
+    SELECT run.id, run.source, run.trigger, run.status, run.verdict, run.held, run.decided_by, run.decided_at, run.skipped,
+           run.started_at, run.finished_at, run.extracted,
            run.inserted, run.updated, run.unchanged, run.duplicates, run.rejected, run.deleted, run.pages, run.bytes,
            run.retries, run.schema_version, run.config_hash, run.code_version, run.error_code, run.error,
            ARRAY(SELECT row_to_json(found) FROM (
                SELECT id, source, run_id, kind, severity, subject, message, expected, observed, facts, created_at
-               FROM finding WHERE run_id = run.id ORDER BY id DESC LIMIT 1000) AS found) AS findings
+               FROM finding WHERE run_id = run.id ORDER BY -id LIMIT 1000) AS found) AS findings
     FROM etl_run AS run WHERE run.id = %(run_id)s
 ) AS one
 
 -- findings: newest first; one more than asked for tells whether more follow
 WITH page AS (
     SELECT id, source, run_id, kind, severity, subject, message, expected, observed, facts, created_at
-    FROM finding WHERE {conditions} ORDER BY id DESC LIMIT %(limit)s + 1
+    FROM finding WHERE {conditions} ORDER BY {order} LIMIT %(limit)s + 1
 )
 SELECT array_to_json(ARRAY(SELECT one FROM (SELECT * FROM page LIMIT %(limit)s) AS one)), count(*) > %(limit)s,
        (SELECT min(id) FROM (SELECT id FROM page LIMIT %(limit)s) AS one)
