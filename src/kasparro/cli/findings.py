@@ -1,19 +1,16 @@
-"""`findings`, `drift` and `runs compare`: what is odd, how schemas changed, and how two runs differ."""
+"""`findings` and `runs compare`: what is odd, and how two runs differ."""
 
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from kasparro.cli.context import JsonOption, Limit, SourceArgument, asked, consoles, who_asks
+from kasparro.cli.context import JsonOption, Limit, SourceArgument, asked, consoles
+from kasparro.cli.proposals import print_proposal
 from kasparro.cli.tables import print_json, show
-from kasparro.errors import Misconfigured, NotFound
-from kasparro.model.schema import Schema
+from kasparro.errors import Misconfigured
 from kasparro.store.comparing import compare_runs
-from kasparro.store.database import Database
 from kasparro.store.watch import Watch
-
-drift_app = typer.Typer(no_args_is_help=True, help="Schemas of sources: show what is accepted, accept what a run saw.")
 
 _SEVERITIES = ("info", "warning", "critical")
 
@@ -34,59 +31,12 @@ def findings(  # noqa: PLR0913, PLR0917 - as many as the command has options
             source=source, run_id=run_id, severity=severity, kind=kind, limit=limit
         )
     )
-    show(consoles().out, rows, ("id", "source", "run_id", "severity", "kind", "message"), as_json=as_json)
-
-
-@drift_app.command("show")
-def drift_show(
-    source: Annotated[str, typer.Argument(help="Name of a source.")],
-    version: Annotated[
-        int | None, typer.Option("--version", help="An earlier one. [default: the accepted one]")
-    ] = None,
-    as_json: JsonOption = False,  # noqa: FBT002
-) -> None:
-    """Show the accepted schema of a source: its fields, as they were seen, and who accepted it."""
-
-    async def body(database: Database) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        watch = Watch(database)
-        return await watch.schema(source, version), await watch.versions(source)
-
-    schema, versions = asked(body)
-    fields: Schema = schema["fields"]
-    rows = [
-        {
-            "field": path,
-            "types": ", ".join(sorted(one.seen.types)) or "null",
-            "null": f"{1 - (one.seen.present - one.seen.nulls) / one.looked:.0%}",
-            "distinct": round(one.seen.distinct),
-            "examples": ", ".join(text for text, _ in one.seen.top(3)),
-        }
-        for path, one in fields.fields.items()
-    ]
-    if as_json:
-        print_json({**schema, "fields": rows, "versions": versions})
-        return
-    show(consoles().out, rows, ("field", "types", "null", "distinct", "examples"), as_json=False)
-    line = f"Version {schema['version']} of {len(versions)}, from run {schema['run_id']}, by {schema['accepted_by']}."
-    consoles().out.print(line, markup=False)
-
-
-@drift_app.command("accept")
-def drift_accept(
-    source: Annotated[str, typer.Argument(help="Name of a source.")],
-    run_id: Annotated[int, typer.Option("--run", help="The run whose records are as they should be.")],
-) -> None:
-    """Accept what a run saw as the schema of its source: later runs are judged by it."""
-
-    async def body(database: Database) -> int:
-        watch = Watch(database)
-        profile = await watch.profile(run_id)
-        if profile is None:
-            raise NotFound(f"What run {run_id} saw is not kept. List runs with: kasparro runs list {source}")
-        return await watch.accept(source, run_id, Schema.of(profile), who_asks())
-
-    version = asked(body)
-    consoles().out.print(f"The schema of {source} is version {version} now, as run {run_id} saw it.", markup=False)
+    out = consoles().out
+    show(out, rows, ("id", "source", "run_id", "severity", "kind", "message"), as_json=as_json)
+    if not as_json:
+        for one in rows:
+            proposal = one["facts"].get("proposal")
+            print_proposal(out, one["source"], one["run_id"], one["subject"], one["observed"], proposal)
 
 
 def runs_compare(

@@ -38,56 +38,40 @@ def drift(accepted: Schema, seen: Profile) -> tuple[Finding, ...]:
     """Return how `seen` differs from `accepted`: one finding for each field that changed."""
     if seen.looked < ENOUGH:
         return ()
-    changed = _changes(accepted, seen)
+    changed = changes(accepted, seen)
     reshaped = {one.subject for one in changed if one.kind == "shape_changed"}
-    gone = [path for path in _gone(accepted, seen) if not _is_below(path, reshaped)]
-    new = [path for path in _new(accepted, seen) if not _is_below(path, reshaped)]
+    gone = [path for path in _gone(accepted, seen) if not is_below(path, reshaped)]
+    new = [path for path in _new(accepted, seen) if not is_below(path, reshaped)]
     renamed = _renamed(accepted, seen, gone, new)
     taken = {now for now, _ in renamed.values()}
     return (
         *(_rename(old, now, sure) for old, (now, sure) in renamed.items()),
         *(_removal(accepted.fields[path], seen, path) for path in gone if path not in renamed),
         *(_addition(seen, path) for path in new if path not in taken),
-        *(one for one in changed if not _is_below(one.subject, reshaped)),
+        *(one for one in changed if not is_below(one.subject, reshaped)),
     )
 
 
-def evolved(accepted: Schema, seen: Profile) -> Schema:
-    """Return the schema after `seen`: what changed is as it is now, what did not is known from more records."""
-    if seen.looked < ENOUGH:
-        return accepted
-    changed = {one.subject for one in _changes(accepted, seen)}
-    gone = {path for path in accepted.fields if _is_missing(accepted.fields[path], seen, path)}
-    fields = {}
-    for path, known in accepted.fields.items():
-        now = seen.fields.get(path, FieldProfile())
-        if path in changed:
-            fields[path] = SchemaField(looked=seen.looked, seen=now)
-        elif path not in gone:
-            fields[path] = SchemaField(looked=known.looked + seen.looked, seen=known.seen | now)
-    for path, now in seen.fields.items():
-        if path not in accepted.fields and _is_real(now.present, seen.looked):
-            fields[path] = SchemaField(looked=seen.looked, seen=now)
-    return Schema(fields=dict(sorted(fields.items())))
-
-
-def _is_real(count: int, of: int) -> bool:
+def is_real(count: int, of: int) -> bool:
     """Tell whether so many of so many records are more than an oddity."""
     return count >= min(_SEVERAL, of) and count >= _SHARE * of
 
 
-def _is_missing(known: SchemaField, seen: Profile, path: str) -> bool:
+def is_missing(known: SchemaField, seen: Profile, path: str) -> bool:
+    """Tell whether a field was to be expected and is not there; one that was never seen is expected nowhere."""
+    if not known.looked:
+        return False
     expected = known.seen.present / known.looked * seen.looked
     return path not in seen.fields and expected >= min(_EXPECTED, seen.looked)
 
 
 def _gone(accepted: Schema, seen: Profile) -> list[str]:
-    return _topmost(path for path, known in accepted.fields.items() if _is_missing(known, seen, path))
+    return _topmost(path for path, known in accepted.fields.items() if is_missing(known, seen, path))
 
 
 def _new(accepted: Schema, seen: Profile) -> list[str]:
     return _topmost(
-        path for path, one in seen.fields.items() if path not in accepted.fields and _is_real(one.present, seen.looked)
+        path for path, one in seen.fields.items() if path not in accepted.fields and is_real(one.present, seen.looked)
     )
 
 
@@ -95,20 +79,22 @@ def _topmost(paths: Iterable[str]) -> list[str]:
     """Leave out what stands below another path: an object that is gone takes its fields along."""
     found: list[str] = []
     for path in sorted(paths):
-        if not _is_below(path, found):
+        if not is_below(path, found):
             found.append(path)
     return found
 
 
-def _is_below(path: str, others: Iterable[str]) -> bool:
+def is_below(path: str, others: Iterable[str]) -> bool:
+    """Tell whether a path leads into one of the others."""
     return any(path.startswith(f"{other}.") for other in others)
 
 
-def _changes(accepted: Schema, seen: Profile) -> list[Finding]:
+def changes(accepted: Schema, seen: Profile) -> list[Finding]:
+    """Return how the fields that are in both have changed: one finding for each."""
     found = []
     for path in sorted(accepted.fields.keys() & seen.fields.keys()):
         known, now = accepted.fields[path], seen.fields[path]
-        one = _type_change(path, known.seen, now) or _null_change(path, known, now, seen.looked)
+        one = _type_change(path, known, now) or _null_change(path, known, now, seen.looked)
         one = one or _new_value(path, known.seen, now)
         if one is not None:
             found.append(one)
@@ -118,11 +104,12 @@ def _changes(accepted: Schema, seen: Profile) -> list[Finding]:
 def _types(one: FieldProfile) -> set[str]:
     """The types that are more than an oddity."""
     filled = one.present - one.nulls
-    return {kind for kind, count in one.types.items() if _is_real(count, filled)}
+    return {kind for kind, count in one.types.items() if is_real(count, filled)}
 
 
-def _type_change(path: str, known: FieldProfile, now: FieldProfile) -> Finding | None:
-    before, after = _types(known), _types(now)
+def _type_change(path: str, accepted: SchemaField, now: FieldProfile) -> Finding | None:
+    known = accepted.seen
+    before, after = _types(known) | {*accepted.allowed}, _types(now)
     more = after - before
     if not before or not after or not more:
         return _narrowing(path, known, now, before, after)
@@ -148,7 +135,7 @@ def _type_change(path: str, known: FieldProfile, now: FieldProfile) -> Finding |
 def _narrowing(path: str, known: FieldProfile, now: FieldProfile, before: set[str], after: set[str]) -> Finding | None:
     """A type is no longer seen, of which several were to be expected."""
     filled = max(known.present - known.nulls, 1)
-    lost = [one for one in before - after if known.types[one] / filled * (now.present - now.nulls) >= _EXPECTED]
+    lost = [one for one in before - after if known.types.get(one, 0) / filled * (now.present - now.nulls) >= _EXPECTED]
     if not after or not lost:
         return None
     old, new = " or ".join(sorted(before)), " or ".join(sorted(after))
@@ -163,6 +150,8 @@ def _narrowing(path: str, known: FieldProfile, now: FieldProfile, before: set[st
 
 
 def _null_change(path: str, known: SchemaField, now: FieldProfile, looked: int) -> Finding | None:
+    if not known.looked:
+        return None
     before = 1 - (known.seen.present - known.seen.nulls) / known.looked
     after = 1 - (now.present - now.nulls) / looked
     both = (before * known.looked + after * looked) / (known.looked + looked)

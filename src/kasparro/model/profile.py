@@ -8,9 +8,13 @@ smallest ones (K. Beyer et al., "On Synopses for Distinct-Value Estimation Under
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from kasparro.model.contract import Breach
 
 ValueType = Literal["integer", "number", "boolean", "timestamp", "date", "text", "object", "array"]
+
+TYPES: tuple[str, ...] = get_args(ValueType)
 
 SAMPLED = 64
 """Values of a field that are kept, and hashes of its different values."""
@@ -109,17 +113,24 @@ class Profile:
         rows: Records.
         looked: Those of them that were looked at for the rest.
         fields: By path: `name`, `quotes.USD.price`.
+        breaches: What stood against the contract of the source, by path: in all records, not just in those looked at.
     """
 
     rows: int = 0
     looked: int = 0
     fields: Mapping[str, FieldProfile] = field(default_factory=dict)
+    breaches: Mapping[str, Breach] = field(default_factory=dict)
 
     def __or__(self, other: "Profile") -> "Profile":
         names = sorted({*self.fields, *other.fields})[:FIELDS]
         none = FieldProfile()
         fields = {name: self.fields.get(name, none) | other.fields.get(name, none) for name in names}
-        return Profile(rows=self.rows + other.rows, looked=self.looked + other.looked, fields=fields)
+        return Profile(
+            rows=self.rows + other.rows,
+            looked=self.looked + other.looked,
+            fields=fields,
+            breaches=added(self.breaches, other.breaches),
+        )
 
     def absent_share(self, path: str) -> float:
         """Return the share of the records that lack a field."""
@@ -144,13 +155,31 @@ class Profile:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values; what is empty is left out."""
         fields = {name: one.to_json() for name, one in self.fields.items()}
-        return {"rows": self.rows, "looked": self.looked, "fields": fields}
+        breaches = {name: one.to_json() for name, one in self.breaches.items()}
+        return {
+            "rows": self.rows,
+            "looked": self.looked,
+            "fields": fields,
+            **({"breaches": breaches} if breaches else {}),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Profile":
         """Read what `to_json` wrote; an empty object is the zero."""
         fields = {name: FieldProfile.from_json(one) for name, one in value.get("fields", {}).items()}
-        return cls(rows=value.get("rows", 0), looked=value.get("looked", 0), fields=fields)
+        breaches = {name: Breach.from_json(one) for name, one in value.get("breaches", {}).items()}
+        return cls(rows=value.get("rows", 0), looked=value.get("looked", 0), fields=fields, breaches=breaches)
+
+
+def added(one: Mapping[str, Breach], other: Mapping[str, Breach]) -> Mapping[str, Breach]:
+    """Return the breaches of both, by path; of more than `FIELDS` of them the first ones."""
+    if not other or not one:
+        return one or other
+    paths = sorted({*one, *other})[:FIELDS]
+    return {
+        path: one[path] | other[path] if path in one and path in other else one.get(path) or other[path]
+        for path in paths
+    }
 
 
 def _least(one: Any, other: Any) -> Any:  # noqa: ANN401 - numbers or texts, both alike

@@ -23,14 +23,14 @@ from kasparro.model.profile import FIELDS, SAMPLED, FieldProfile, Profile, Value
 LOOKED = 64
 """Records of a batch that are looked at."""
 
-_DEEPEST = 4
+DEEPEST = 4
 _LONGEST = 60
 """Characters of a value that are kept in the sample."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,18}|(?:\d+\.\d*|\.\d+|\d{19,})(?:[eE][+-]?\d{1,3})?|\d+[eE][+-]?\d{1,3})")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?")
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?")
 _BOOLEANS = frozenset({"true", "false", "True", "False", "TRUE", "FALSE"})
 
 Seen = list[tuple[int, Any]]
@@ -44,9 +44,7 @@ def profile_of(pages: Sequence[Page]) -> Profile:
     columns: dict[str, Seen] = {}
     looked = 0
     for page, wanted in chosen:
-        records = page.records
-        found = _csv(records, wanted) if isinstance(records, CsvRecords) else _json(records, wanted)
-        for rank, record in found:
+        for rank, record in leaves_of(page.records, wanted):
             looked += 1
             for path, value in record:
                 columns.setdefault(path, []).append((rank, value))
@@ -65,6 +63,13 @@ def _chosen(pages: Sequence[Page], rows: int) -> Iterator[tuple[Page, list[int]]
         if len(wanted):
             yield page, wanted.tolist()
         start = stop
+
+
+def leaves_of(
+    records: CsvRecords | JsonRecords, wanted: Sequence[int]
+) -> Iterator[tuple[int, Iterable[tuple[str, Any]]]]:
+    """Yield of each wanted record its rank, and path and value of everything in it."""
+    return _csv(records, wanted) if isinstance(records, CsvRecords) else _json(records, wanted)
 
 
 def _csv(records: CsvRecords, wanted: Sequence[int]) -> Iterator[tuple[int, Iterable[tuple[str, Any]]]]:
@@ -86,10 +91,11 @@ def _csv(records: CsvRecords, wanted: Sequence[int]) -> Iterator[tuple[int, Iter
 def _json(records: JsonRecords, wanted: Sequence[int]) -> Iterator[tuple[int, Iterable[tuple[str, Any]]]]:
     for n in wanted:
         text = bytes(records.texts[n])
-        yield zlib.crc32(text), list(_leaves(_parsed(text), "", _DEEPEST))
+        yield zlib.crc32(text), list(_leaves(parsed(text), "", DEEPEST))
 
 
-def _parsed(text: bytes) -> Any:  # noqa: ANN401 - any JSON object
+def parsed(text: bytes) -> Any:  # noqa: ANN401 - any JSON object
+    """Return the value of a JSON text that a strict parser has accepted."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:  # a number that no double holds; the standard library takes it for infinite
@@ -111,7 +117,7 @@ def _field(seen: Seen, *, from_text: bool) -> FieldProfile:
     numbers, moments, lengths = list[float](), list[str](), list[int]()
     sample, hashes = list[tuple[int, str]](), set[int]()
     for rank, value in filled:
-        kind = _type(value, from_text=from_text)
+        kind = type_of(value, from_text=from_text)
         types[kind] = types.get(kind, 0) + 1
         if kind in {"object", "array"}:
             continue
@@ -139,7 +145,8 @@ def _field(seen: Seen, *, from_text: bool) -> FieldProfile:
     )
 
 
-def _type(value: Any, *, from_text: bool) -> ValueType:  # noqa: ANN401, PLR0911 - any JSON value, one line for each type
+def type_of(value: Any, *, from_text: bool) -> ValueType:  # noqa: ANN401, PLR0911 - any JSON value, one line for each type
+    """Return the type of a value that is not null. `from_text`: it is a cell of a CSV file."""
     match value:
         case bool():
             return "boolean"
@@ -152,9 +159,9 @@ def _type(value: Any, *, from_text: bool) -> ValueType:  # noqa: ANN401, PLR0911
         case list():
             return "array"
         case str() if len(value) >= len("2026-01-01") and value[:4].isdigit():
-            if _TIMESTAMP.fullmatch(value):
+            if TIMESTAMP.fullmatch(value):
                 return "timestamp"
-            if _DATE.fullmatch(value):
+            if DATE.fullmatch(value):
                 return "date"
     if from_text:
         return _type_of_cell(value)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kasparro.model.contract import Agreement
 from kasparro.model.page import Page
 from kasparro.model.profile import Profile
 from kasparro.model.shaped import Shaped, Stamp
@@ -32,11 +33,13 @@ class Shaper:
     Args:
         shape: What the records are to become.
         scratch: Folder for temporary files.
+        terms: What the records are held to; None where their source evolves.
     """
 
-    def __init__(self, shape: Shape, scratch: Path) -> None:
+    def __init__(self, shape: Shape, scratch: Path, terms: Agreement | None = None) -> None:
         self._shape = shape
         self._scratch = scratch
+        self._terms = terms
         self._plain: Plain | None = None
         self._desks: Desks | None = None
         self._opening = threading.Lock()
@@ -56,18 +59,37 @@ class Shaper:
         """Shape the pages of one batch: any number of JSON pages, or one of CSV.
 
         Raises:
-            SchemaBroken: the configuration names a column that the file does not have.
+            SchemaBroken: the configuration names a column that the file does not have, or the contract of the source
+                freezes what is new in the records.
             Misconfigured: a `sql` expression of the mapping does not work.
         """
+        if self._terms is None:
+            return replace(self._made(pages, stamp), profile=self._profiled(pages))
+        return self._held(self._terms, pages, stamp)
+
+    def _held(self, terms: Agreement, pages: Sequence[Page], stamp: Stamp) -> Shaped:
+        """Shape what the contract takes; what was seen is told of all records."""
+        from kasparro.shaping.contract import agreed  # noqa: PLC0415 - loads numpy, and few sources have a contract
+
+        if not any(len(page.records) for page in pages):
+            return Shaped()
+        left = agreed(pages, terms, stamp)
+        made = self._made(left.pages, stamp)
+        profile = replace(self._profiled(pages), breaches=left.breaches)
+        return replace(made, rejects=(*left.rejects, *made.rejects), profile=profile)
+
+    def _made(self, pages: Sequence[Page], stamp: Stamp) -> Shaped:
+        """Return rows and rejects of the pages."""
         filled = [at for at, page in enumerate(pages) if len(page.records)]
         if not filled:
             return Shaped()
         batch, numbers = [pages[at].records for at in filled], [stamp.page_ids[at] for at in filled]
         quickly = self._plainly().shape(batch, stamp, numbers)
-        shaped = self._generally().shape(pages, filled, stamp) if quickly is None else quickly
-        return replace(shaped, profile=self._profiled([pages[at] for at in filled]))
+        return self._generally().shape(pages, filled, stamp) if quickly is None else quickly
 
     def _profiled(self, pages: Sequence[Page]) -> Profile:
+        if not any(len(page.records) for page in pages):
+            return Profile()
         from kasparro.shaping.profiling import profile_of  # noqa: PLC0415 - loads numpy: not before there is a page
 
         number = next(self._batches)

@@ -138,3 +138,28 @@ def test_json_pages_and_rejects_are_replayed(
     said = kasparro("run", "--full-refresh")
     assert "max_deletions allows to lose 50 %" in said.err
     assert len(ask(database_url, "SELECT 1 FROM data.d")) == 10
+
+
+def test_a_backfill_is_held_to_the_contract_and_tells_what_it_kept_out(
+    kasparro: Kasparro, address: str, upstream: Upstream, tmp_path: Path, database_url: str
+) -> None:
+    for one in upstream.items:
+        one["size"] = 1
+    declare(tmp_path, address, schema_contract="discard_value")
+    assert kasparro("run").code == 0
+    upstream.items[4] |= {"size": "odd", "extra": True}
+    assert kasparro("backfill", "s", "--from", "2026-01-03", "--to", "2026-01-07").code == 0
+    declare(tmp_path, address, schema_contract="freeze")
+    assert kasparro("backfill", "s", "--from", "2026-01-03", "--to", "2026-01-07").code == 1
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT run_id, kind, subject FROM finding ORDER BY run_id, subject").fetchall()
+        row = connection.execute("SELECT size FROM data.d WHERE id = 5").fetchall()
+        assert row == [(None,)]
+        assert found == [
+            (2, "value_discarded", "extra"),
+            (2, "value_discarded", "size"),
+            (3, "contract_broken", "extra"),
+            (3, "contract_broken", "size"),
+        ]
+    assert "version 2 now" in kasparro("drift", "accept", "s", "--run", "3").out
+    assert kasparro("backfill", "s", "--from", "2026-01-03", "--to", "2026-01-07").code == 3  # size is no integer

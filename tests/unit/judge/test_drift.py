@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from kasparro.judge.drift import drift, evolved
+from kasparro.judge.drift import drift
+from kasparro.judge.evolution import evolved
 from kasparro.model.page import JsonRecords, Page
 from kasparro.model.profile import Profile
 from kasparro.model.schema import Schema
