@@ -5,22 +5,21 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
 from kasparro.api.envelope import enveloped
 from kasparro.api.openapi import answers
-from kasparro.api.parameters import Text, Whole
+from kasparro.api.parameters import HIGHEST, RunId, Text, Whole
 from kasparro.api.schema_runs import Comparison, FindingPage, Run, RunPage
 from kasparro.model.finding import Severity, Verdict
+from kasparro.model.held import HeldState
 from kasparro.model.run import RunStatus
 from kasparro.store.browse import Browser
 from kasparro.store.browse_runs import ListQuery
 
 router = APIRouter(tags=["runs"])
-
-_HIGHEST = 2**63 - 1
 
 
 def _choice(kind: Any) -> WithJsonSchema:  # noqa: ANN401 - a Literal
@@ -31,8 +30,8 @@ def _choice(kind: Any) -> WithJsonSchema:  # noqa: ANN401 - a Literal
 OptionalNumber = Annotated[
     int | None,
     Whole,
-    Field(ge=1, le=_HIGHEST),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": _HIGHEST}),
+    Field(ge=1, le=HIGHEST),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": HIGHEST}),
 ]
 
 
@@ -51,6 +50,9 @@ class RunParameters(ListParameters):
 
     status: Annotated[RunStatus | None, _choice(RunStatus)] = Field(default=None, description="Only in this state.")
     verdict: Annotated[Verdict | None, _choice(Verdict)] = Field(default=None, description="Only with this verdict.")
+    held: Annotated[HeldState | None, _choice(HeldState)] = Field(
+        default=None, description="Only those whose rows wait (`held`), or were decided about."
+    )
 
 
 class FindingParameters(ListParameters):
@@ -66,8 +68,8 @@ class CompareParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base: Annotated[int, Whole] = Field(ge=1, le=_HIGHEST, description="A run.")
-    head: Annotated[int, Whole] = Field(ge=1, le=_HIGHEST, description="Another run.")
+    base: Annotated[int, Whole] = Field(ge=1, le=HIGHEST, description="A run.")
+    head: Annotated[int, Whole] = Field(ge=1, le=HIGHEST, description="Another run.")
 
 
 @router.get("/runs", responses=answers(RunPage, HTTPStatus.UNPROCESSABLE_ENTITY), summary="Runs, newest first")
@@ -93,7 +95,7 @@ async def compare(request: Request, wanted: Annotated[CompareParameters, Query()
     responses=answers(Run, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
     summary="One run, with its findings",
 )
-async def run(request: Request, run_id: Annotated[int, Whole, Path(ge=1, le=_HIGHEST)]) -> Response:
+async def run(request: Request, run_id: RunId) -> Response:
     """Return a run and what is odd about it."""
     browser: Browser = request.state.browser
     body = await browser.run(run_id)

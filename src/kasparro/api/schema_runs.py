@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from kasparro.model.finding import Severity, Verdict
+from kasparro.model.held import HeldState
 from kasparro.model.run import RunStatus
 
 
@@ -25,6 +26,10 @@ class RunRecord(BaseModel):
     trigger: str = Field(description="What began it: `run`, `full_refresh`, `replay`, `backfill`, `rejects`.")
     status: RunStatus
     verdict: Verdict | None = Field(description="What is thought of it, apart from its status; null: not judged.")
+    held: HeldState | None = Field(description="Its rows wait for a decision, or what it was; null: they never did.")
+    decided_by: str | None = Field(description="Who released or dropped them.")
+    decided_at: datetime | None
+    skipped: bool = Field(description="They were dropped, and the next run goes on behind them.")
     started_at: datetime
     finished_at: datetime | None
     extracted: int = Field(description="Records read: the sum of the next five.")
@@ -49,7 +54,7 @@ class FindingRecord(BaseModel):
 
     id: int
     source: str
-    run_id: int
+    run_id: int | None = Field(description="Null: it is about the source, as that it is late.")
     kind: str
     severity: Severity
     subject: str = Field(description="`run`, or the path of a field.")

@@ -13,6 +13,7 @@ from kasparro.errors import Conflict, NotFound
 from kasparro.model.dataset import NORMALIZED, Dataset
 from kasparro.model.page import Bookmark
 from kasparro.store.database import Database
+from kasparro.store.lanes import abandon_hold, leave_lane, undecided, waiting_run
 from kasparro.store.queries import queries
 
 Rows = list[dict[str, Any]]
@@ -60,7 +61,8 @@ class Checkpoints:
         return {row["slice"]: row["bookmark"] for row in await self._rows("known", source=source, shape=shape)}
 
     async def to_reset(self, source: str, part: str | None = None, *, rows: bool = False) -> Back:
-        """Return what `reset` would do. Raises NotFound."""
+        """Return what `reset` would do. Raises NotFound, and Conflict as it does."""
+        await self._refuse_held(source)
         slices = await self._rows("to_forget", source=source, slice=part)
         if not slices:
             raise NotFound(f"There is no checkpoint of {source}{f' for {part}' if part is not None else ''}.")
@@ -76,11 +78,13 @@ class Checkpoints:
             rows: Also delete its rows, in the same transaction. Raw pages and rejects stay.
 
         Raises:
-            Conflict: a run of the source is under way.
+            Conflict: a run of the source is under way, or the rows of one are held.
         """
         async with self._locked(source) as connection:
             await connection.execute(self._sql["reset"], {"source": source, "slice": part})
-            await connection.execute(self._sql["abandon"], {"source": source})
+            cursor = await connection.execute(self._sql["lanes"], {"source": source})
+            for (lane,) in await cursor.fetchall():
+                await leave_lane(connection, lane, source)
             if rows:
                 await self._delete_rows(connection, source)
 
@@ -89,7 +93,9 @@ class Checkpoints:
 
         Raises:
             NotFound: there is no such run, it is too long ago, or there is nothing to set back.
+            Conflict: the rows of a run are held.
         """
+        await self._refuse_held(source)
         run_id = await self._run(source, to)
         oldest = (await self._rows("oldest", source=source))[0]["min"]
         if oldest is None or (run_id != 0 and run_id < oldest):
@@ -104,8 +110,10 @@ class Checkpoints:
         return Back(source=source, slices=slices, run_id=run_id, **written)
 
     async def rewind(self, back: Back) -> None:
-        """Set the slices back. Raises Conflict when a run of the source is under way."""
+        """Set the slices back. Raises Conflict when a run of the source is under way, or the rows of one are held."""
         async with self._locked(back.source) as connection:
+            # What waits beside the table was read from where the slices stand now.
+            await abandon_hold(connection, back.source)
             for one in back.slices:
                 facts = {"source": back.source, "slice": one["slice"], "run_id": one["run_id"]}
                 await connection.execute(self._sql["reset" if one["back"] is None else "rewind"], facts)
@@ -113,7 +121,7 @@ class Checkpoints:
     async def leave(self, source: str, lane: str) -> None:
         """Forget the checkpoints of a lane that was read to its end."""
         async with self._database.connection() as connection:
-            await connection.execute(queries("refresh")["over"], {"source": source, "lane": lane})
+            await connection.execute(queries("lanes")["over"], {"source": source, "lane": lane})
 
     async def _run(self, source: str, to: int | datetime) -> int:
         if isinstance(to, datetime):
@@ -123,6 +131,12 @@ class Checkpoints:
             raise NotFound(f"There is no run {to} of {source}. List them with: kasparro runs list {source}")
         return to
 
+    async def _refuse_held(self, source: str) -> None:
+        async with self._database.connection() as connection:
+            held = await waiting_run(connection, source)
+        if held is not None:
+            raise undecided(source, held)
+
     @asynccontextmanager
     async def _locked(self, source: str) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a transaction while no run of the source can begin."""
@@ -131,6 +145,9 @@ class Checkpoints:
             row = await cursor.fetchone()
             if row is None or not row[0]:
                 raise Conflict(f"A run of {source} is under way. Wait for it to end, or stop it.")
+            held = await waiting_run(connection, source)
+            if held is not None:
+                raise undecided(source, held)
             async with connection.transaction():
                 yield connection
 

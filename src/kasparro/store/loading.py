@@ -90,7 +90,7 @@ async def merge(connection: AsyncConnection, target: Target, unit: Unit, stage: 
     """Write what differs between so many staged rows and the table."""
     await connection.execute(PLANNER)
     facts = {"source": unit.source, "slice": unit.slice_name, "pass_runs": list(target.pass_runs)}
-    statement = _append_sql(target, stage) if target.append else _merge_sql(target, stage)
+    statement = _statement(target, stage)
     inserted, changed = 0, list[str]()
     while True:
         cursor = await connection.execute(statement, facts)
@@ -107,6 +107,12 @@ async def merge(connection: AsyncConnection, target: Target, unit: Unit, stage: 
                 changed=tuple(changed),
             )
         # Another slice wrote one of the keys meanwhile: now that its row can be seen, it is judged again.
+
+
+def _statement(target: Target, stage: sql.Composable) -> sql.Composed:
+    if target.waits:
+        return _waiting_sql(target, stage)
+    return _append_sql(target, stage) if target.append else _merge_sql(target, stage)
 
 
 def _stage_sql(target: Target) -> sql.Composed:
@@ -197,6 +203,14 @@ _LATER = sql.SQL(
                  AND (theirs.last_pass_id, theirs.last_number, known.raw_index)
                    > (ours.last_pass_id, ours.last_number, last.raw_index))"""
 )
+
+
+def _waiting_sql(target: Target, stage: sql.Composable) -> sql.Composed:
+    """Each row is added as it came."""
+    return sql.SQL(
+        "WITH written AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} AS stage RETURNING 1) "
+        "SELECT count(*), 0, 0, count(*), NULL::text[] FROM written"
+    ).format(table=target.into, columns=target.columns, stage=stage)
 
 
 def _append_sql(target: Target, stage: sql.Composable) -> sql.Composed:

@@ -48,10 +48,18 @@ class Kept:
         await connection.execute(queries("ledger")["doubted"], {"ids": ids})
 
 
-async def keep(connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: str | None, dataset: str) -> Kept:
+async def keep(  # noqa: PLR0913 - what is to be known of pages
+    connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: str | None, dataset: str, staged: bool = False
+) -> Kept:
     """Store the pages that hold records inside the caller's transaction.
 
-    `shape`: by which mapping their rows are made; None while the rows have not taken effect.
+    Args:
+        connection: In a transaction.
+        unit: The slice that they are of.
+        batch: The pages.
+        shape: By which mapping their rows are made; None while the rows have not taken effect.
+        dataset: Where their rows go.
+        staged: They count only when the rows of their lane take effect, see `lanes`.
     """
     filled = {number: page for number, page in zip(batch.page_ids, batch.pages, strict=True) if len(page.records)}
     fresh = {number: page for number, page in filled.items() if page.stored is None}
@@ -65,6 +73,7 @@ async def keep(connection: AsyncConnection, unit: Unit, batch: Batch, *, shape: 
         "slice": unit.slice_name,
         "dataset": dataset,
         "shape": shape,
+        "staged": staged,
         **_columns(fresh),
     }
     cursor = await connection.execute(queries("ledger")["raw_page"], facts)

@@ -38,6 +38,7 @@ class Target:
         append: Each record is a row of its own, whatever its key.
         pass_runs: Runs whose rows count as seen in this pass.
         yields: A row of a later page stays, whatever ours says.
+        waits: The rows stand there as they came, to be merged later.
         renumbered: Page numbers in the rows that stand for others: those pages were stored before.
     """
 
@@ -46,6 +47,7 @@ class Target:
     append: bool = False
     pass_runs: Sequence[int] = ()
     yields: bool = False
+    waits: bool = False
     renumbered: Mapping[int, int] = field(default_factory=dict)
 
     @property

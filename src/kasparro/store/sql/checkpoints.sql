@@ -16,8 +16,8 @@ WHERE source = %(source)s AND (%(slice)s::text IS NULL OR slice = %(slice)s) ORD
 -- reset: forget where a source stands; its rows stay
 DELETE FROM etl_checkpoint WHERE source = %(source)s AND (%(slice)s::text IS NULL OR slice = %(slice)s)
 
--- abandon: refreshes of the source that are under way
-DELETE FROM etl_refresh WHERE source = %(source)s
+-- lanes: of the source that are under way
+SELECT lane FROM etl_refresh WHERE source = %(source)s
 
 -- dataset_of: where the rows of a source are, and how many
 SELECT known.dataset, coalesce((SELECT sum(rows) FROM dataset_total AS total

@@ -1,14 +1,13 @@
 -- runs: the latest, newest first
 SELECT id, source, status, started_at, finished_at, holder, pages, bytes, extracted, inserted, updated, unchanged,
-       duplicates, rejected, deleted, retries, trigger, verdict, schema_version, error_code, error, config_hash,
+       duplicates, rejected, deleted, retries, trigger, verdict, held, decided_by, decided_at, skipped, schema_version, error_code, error, config_hash,
        code_version
 FROM etl_run
-WHERE %(source)s::text IS NULL OR source = %(source)s
-ORDER BY id DESC LIMIT %(limit)s
+WHERE {conditions} ORDER BY {order} LIMIT %(limit)s
 
 -- run: one of them
 SELECT id, source, status, started_at, finished_at, holder, pages, bytes, extracted, inserted, updated, unchanged,
-       duplicates, rejected, deleted, retries, trigger, verdict, schema_version, error_code, error, config_hash,
+       duplicates, rejected, deleted, retries, trigger, verdict, held, decided_by, decided_at, skipped, schema_version, error_code, error, config_hash,
        code_version
 FROM etl_run WHERE id = %(run_id)s
 

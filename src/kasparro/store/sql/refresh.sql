@@ -1,42 +1,14 @@
--- under_way: is there a refresh of the source to go on with, and its table
-SELECT to_regclass(%(beside)s) IS NOT NULL AND EXISTS (
-    SELECT FROM etl_refresh WHERE source = %(source)s AND lane = %(lane)s)
-
--- note: a refresh begins
-INSERT INTO etl_refresh (source, lane, shape) VALUES (%(source)s, %(lane)s, %(shape)s)
-
--- fence: holds the run, so that none can take over meanwhile; no row: one has
-SELECT pass_id FROM etl_run WHERE id = %(run_id)s AND status = 'running' FOR UPDATE
-
 -- rows: how many rows the source has
 SELECT coalesce(sum(rows), 0)::bigint FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s
 
 -- refused: the rows wait for a decision
 UPDATE etl_refresh SET refused = true WHERE source = %(source)s AND lane = %(lane)s
 
--- counted: the rows have taken effect
-WITH total AS (
-    INSERT INTO dataset_total AS kept (dataset, source, shard, rows, changes, rewrites)
-    SELECT %(dataset)s, %(source)s, 0, %(inserted)s::bigint - %(deleted)s - %(lost)s,
-           %(inserted)s::bigint + %(updated)s + %(deleted)s + abs(%(lost)s), %(updated)s::bigint + %(deleted)s + abs(%(lost)s)
-    WHERE %(inserted)s::bigint + %(updated)s + %(deleted)s + abs(%(lost)s) > 0
-    ON CONFLICT (dataset, source, shard) DO UPDATE
-    SET rows = kept.rows + excluded.rows, changes = kept.changes + excluded.changes, rewrites = kept.rewrites + excluded.rewrites
-)
-UPDATE etl_run
-SET extracted = extracted + %(inserted)s + %(updated)s + %(unchanged)s, inserted = inserted + %(inserted)s,
-    updated = updated + %(updated)s, unchanged = unchanged + %(unchanged)s, deleted = deleted + %(deleted)s
-WHERE id = %(run_id)s
-
 -- unled: of the slices that were read before, those that are no more, and those that were read again
 DELETE FROM etl_checkpoint WHERE source = %(source)s AND lane = ''
 
 -- lead: where the refresh stands is where the next run goes on
 UPDATE etl_checkpoint SET lane = '', lease_epoch = %(run_id)s WHERE source = %(source)s AND lane = %(lane)s
-
--- over: nothing is left of a refresh
-WITH led AS (DELETE FROM etl_checkpoint WHERE source = %(source)s AND lane = %(lane)s)
-DELETE FROM etl_refresh WHERE source = %(source)s AND lane = %(lane)s
 
 -- made: by which mapping and key the rows are made now, and from which pass on pages say what is there
 UPDATE etl_source
