@@ -64,6 +64,9 @@ async def _http(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         if started:
             raise  # too late for an answer: the server logs it and cuts the connection
         await failure(inner, error)(inner, receive, answer)
+    finally:
+        # For whoever is told of the request outside.
+        scope.update({name: inner.get(name) for name in ("route", "endpoint")})
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
