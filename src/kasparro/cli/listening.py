@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -11,13 +12,22 @@ from kasparro.cli.context import Consoles
 from kasparro.config import Settings
 from kasparro.store.database import Database
 
+if TYPE_CHECKING:
+    from kasparro.observe.traces import Traces
 
-async def serve_on(
-    database: Database, settings: Settings, listener: socket.socket, stop: asyncio.Event, screens: Consoles
+
+async def serve_on(  # noqa: PLR0913 - each is a part that is open already
+    database: Database,
+    settings: Settings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    screens: Consoles,
+    *,
+    traces: "Traces | None" = None,
 ) -> None:
     """Serve API and pages on an open port until told to stop."""
     host, port = listener.getsockname()[:2]
-    app = app_on(database, settings, host)
+    app = app_on(database, settings, host, traces)
     options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
     server = uvicorn.Server(options)
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment] # signals are ours

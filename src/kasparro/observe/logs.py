@@ -9,6 +9,7 @@ import structlog
 
 from kasparro.model.redact import Redactor
 from kasparro.observe.repetition import Repetition
+from kasparro.observe.trace_context import current_trace
 
 
 class _CurrentStderr:
@@ -19,6 +20,12 @@ class _CurrentStderr:
 
     def flush(self) -> None:
         sys.stderr.flush()
+
+
+def _in_trace(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the trace that a line belongs to."""
+    trace = current_trace()
+    return event if trace is None else {**event, "trace_id": trace.trace_id}
 
 
 def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
@@ -44,6 +51,7 @@ def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _in_trace,
             structlog.processors.add_log_level,
             Repetition(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),

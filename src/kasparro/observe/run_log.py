@@ -66,6 +66,7 @@ def _finished(event: RunFinished) -> None:
         run_id=result.run_id,
         status=result.status,
         verdict=result.verdict,
+        held=result.held is not None,
         seconds=round(result.duration, 3),
         records=counts.extracted,
         inserted=counts.inserted,

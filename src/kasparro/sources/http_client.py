@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from kasparro.errors import Broken, Misconfigured, Transient
 from kasparro.model.events import Emit, Fetched, Retrying
 from kasparro.model.redact import Redactor
+from kasparro.observe.trace_context import current_trace
 from kasparro.resilience.retry import Timing, retrying
 from kasparro.sources.auth import ApiKey, Basic, Bearer, credentials, remedy, secret_texts
 from kasparro.sources.http_body import ENCODINGS, beginning, pieces, saved
@@ -181,11 +182,16 @@ class LoadedClient:
             secret_headers, secret_params = credentials(self._auth)
             headers.update(_encoded(self._headers))
             headers.update(_encoded(secret_headers))
+            headers.update(self._trace())
             url = with_params(url, secret_params)
         form = None if hop.request.form is None else dict(hop.request.form)
         method = hop.request.method.upper()
         built = self._client.build_request(method, url, headers=headers, json=hop.request.json, data=form)
         return await self._client.send(built, stream=True, auth=None, follow_redirects=False)
+
+    def _trace(self) -> dict[str, str]:
+        trace = current_trace() if self._options.traceparent else None
+        return {} if trace is None else {"traceparent": trace.traceparent}
 
     async def _checked(self, hop: Hop, response: httpx2.Response) -> None:
         if response.is_success or response.status_code in hop.request.expect:

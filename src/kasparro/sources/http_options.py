@@ -31,6 +31,9 @@ class HttpOptions:
     first_wait: Annotated[float, Field(ge=0, description="Longest first wait, in seconds.")] = 1.0
     max_wait: Annotated[float, Field(ge=0, description="Longest wait of our own, in seconds.")] = 60.0
     backoff: Annotated[Backoff, Field(description="How waits grow; exponential has full jitter.")] = "exponential"
+    traceparent: Annotated[
+        bool, Field(description="Tell the origin of the source which trace a request belongs to, where there are any.")
+    ] = False
 
     def policy(self) -> RetryPolicy:
         """Return the part that is about trying again."""

@@ -16,12 +16,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from kasparro.config import load_settings
+from kasparro.config.variables import VARIABLES
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 MAKEFILE = ROOT / "Makefile"
 OURS = ("api", "ingest")
+WATCHING = ("prometheus", "grafana")
 TARGETS = [
     "up",
     "down",
@@ -87,11 +89,12 @@ def test_files_are_valid_against_their_schema(schema: str, path: Path) -> None:
 
 def test_the_compose_file_has_the_services_and_a_check_of_the_database() -> None:
     services = read_yaml(COMPOSE)["services"]
-    assert set(services) == {"db", *OURS}
+    assert set(services) == {"db", *OURS, *WATCHING}
     assert services["db"]["image"] == "postgres:18"
     assert services["db"]["volumes"] == ["db:/var/lib/postgresql"], "where images of PostgreSQL 18 and newer keep data"
     assert "pg_isready" in services["db"]["healthcheck"]["test"]
-    assert services["ingest"]["profiles"], "it would be started with the others"
+    for name in ("ingest", *WATCHING):
+        assert services[name]["profiles"], "it would be started with the others"
     for name in OURS:
         assert services[name]["depends_on"] == {"db": {"condition": "service_healthy"}}
 
@@ -99,12 +102,12 @@ def test_the_compose_file_has_the_services_and_a_check_of_the_database() -> None
 def test_ports_are_published_on_loopback_only() -> None:
     services = read_yaml(COMPOSE)["services"]
     published = {name: service.get("ports", []) for name, service in services.items()}
-    assert [name for name, ports in published.items() if ports] == ["api"]
-    assert all(str(port).startswith("127.0.0.1:") for port in published["api"])
+    assert [name for name, ports in published.items() if ports] == ["api", *WATCHING]
+    assert all(str(port).startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert not any("network_mode" in service for service in services.values())
 
 
-@pytest.mark.parametrize("name", ["db", *OURS])
+@pytest.mark.parametrize("name", ["db", *OURS, *WATCHING])
 def test_containers_can_do_little(name: str) -> None:
     service = read_yaml(COMPOSE)["services"][name]
     assert service["cap_drop"] == ["ALL"]
@@ -127,6 +130,40 @@ def test_a_container_can_write_to_tmp_and_to_no_folder_of_this_machine(name: str
                 assert volume["bind"]["create_host_path"] is False, "a missing file would become a folder"
             case _:
                 assert volume == "/tmp" or volume.endswith(":ro")
+
+
+def test_the_compose_file_takes_no_variable_that_a_process_would_refuse() -> None:
+    named = set(re.findall(r"\b(KASPARRO_\w+)", COMPOSE.read_text(encoding="utf-8")))
+    assert named <= {variable.name for variable in VARIABLES}, "all of .env goes into the containers"
+
+
+@pytest.mark.parametrize("name", WATCHING)
+def test_what_watches_is_pinned_checked_and_reads_its_files_only(name: str) -> None:
+    compose = read_yaml(COMPOSE)
+    service = compose["services"][name]
+    assert service["profiles"] == ["observability"]
+    assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", service["image"])
+    assert service["healthcheck"]["test"][0] == "CMD"
+    for volume in service["volumes"]:
+        source, _, rest = volume.partition(":")
+        assert rest.endswith(":ro") if source.startswith("./") else source in compose["volumes"]
+        assert not source.startswith("./") or (ROOT / source).exists()
+    given = [one if isinstance(one, str) else one["source"] for one in service["secrets"]]
+    made = re.findall(r"([A-Z_]+)=%s", MAKEFILE.read_text(encoding="utf-8"))
+    assert {compose["secrets"][one]["environment"] for one in given} <= {*made}
+    assert not [key for key in service.get("environment", {}) if key.endswith("PASSWORD")], "it would be readable"
+
+
+def test_prometheus_finds_in_its_container_what_its_configuration_names() -> None:
+    service = read_yaml(COMPOSE)["services"]["prometheus"]
+    config = read_yaml(ROOT / "deploy" / "observability" / "prometheus.yml")
+    (scrape,) = config["scrape_configs"]
+    named = [*config["rule_files"], *scrape["file_sd_configs"][0]["files"], scrape["authorization"]["credentials_file"]]
+    mounted = [volume.split(":")[1] for volume in service["volumes"]] + [one["target"] for one in service["secrets"]]
+    assert {f"/etc/prometheus/{name}" for name in named} <= {*mounted}
+    grafana = read_yaml(COMPOSE)["services"]["grafana"]
+    (provider,) = read_yaml(ROOT / "deploy/observability/grafana/provisioning/dashboards/kasparro.yml")["providers"]
+    assert provider["options"]["path"] in [volume.split(":")[1] for volume in grafana["volumes"]]
 
 
 @pytest.mark.parametrize("name", ["db", *OURS])
@@ -209,9 +246,9 @@ def test_make_writes_secrets_once_for_the_owner_alone(tmp_path: Path) -> None:
     path = make_dotenv(tmp_path)
     first = path.read_text(encoding="utf-8")
     values = dict(line.split("=") for line in first.splitlines())
-    assert sorted(values) == ["API_KEY", "POSTGRES_PASSWORD"]
+    assert sorted(values) == ["API_KEY", "GRAFANA_PASSWORD", "POSTGRES_PASSWORD"]
     assert all(re.fullmatch("[0-9a-f]{48}", value) for value in values.values())
-    assert len({*values.values()}) == 2
+    assert len({*values.values()}) == 3
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert make_dotenv(tmp_path).read_text(encoding="utf-8") == first
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE.read_text(encoding="utf-8"))) <= set(values)

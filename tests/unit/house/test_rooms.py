@@ -18,8 +18,10 @@ ALLOWED = {
     "rich": {"cli"},
     "duckdb": {"shaping", "config"},
     "httpx2": {"sources"},
+    "aiosmtplib": {"notify"},
     "ruamel": {"config"},
     "dotenv": {"config"},
+    "opentelemetry": {"observe"},
 }
 STANDARD_ONLY = {"model", "errors"}
 
