@@ -60,11 +60,12 @@ bench: $(READY) ## Measure loads against COPY
 
 docs: $(READY) ## Write the generated documents anew
 	@$(BIN)/python -m kasparro.config.reference
+	@$(BIN)/python -m kasparro.observe.metrics_reference
 
 lock: $(READY) ## Resolve the dependencies anew
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --generate-hashes --no-header \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --extra otel --generate-hashes --no-header \
 		--no-annotate pyproject.toml --output-file requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --group dev --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --extra otel --group dev --generate-hashes \
 		--no-header --no-annotate pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
 	@awk '/^[a-z]/{p=0} /^uv==/{p=1} p' requirements-dev.txt > requirements-uv.txt
 
@@ -75,8 +76,8 @@ clean: ## Remove what was made; the data of the embedded PostgreSQL stays
 # Secrets for docker compose, made once; `make run` takes nothing from it but API_KEY.
 .env:
 	@set -C; umask 077; secret() { od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
-		printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\n' "$$(secret)" "$$(secret)" > $@
-	@echo "Wrote .env with a new POSTGRES_PASSWORD and API_KEY."
+		printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\nGRAFANA_PASSWORD=%s\n' "$$(secret)" "$$(secret)" "$$(secret)" > $@
+	@echo "Wrote .env with a new POSTGRES_PASSWORD, API_KEY and GRAFANA_PASSWORD."
 
 up: .env ## Start database and API with docker compose
 	$(COMPOSE) up --detach --build --wait

@@ -19,7 +19,12 @@ _UNTRACED = (
 )
 """Thousands of inputs through the same lines: tracing them doubles their time and covers nothing that others do not."""
 
-_TOGETHER = ("integration/crash/", "integration/store/test_embedded", "unit/examples/")
+_TOGETHER = (
+    "integration/crash/",
+    "integration/observability/test_prometheus",
+    "integration/store/test_embedded",
+    "unit/examples/",
+)
 """Files whose tests share what is dear to set up: one worker runs all of them."""
 
 

@@ -28,6 +28,7 @@ from kasparro.errors import (
     Stopped,
     Transient,
 )
+from kasparro.observe.trace_context import current_trace
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5
@@ -89,6 +90,7 @@ def invalid(scope: Mapping[str, Any], faults: Sequence[Mapping[str, str]]) -> Re
 
 
 def _document(scope: Mapping[str, Any], status: HTTPStatus, detail: str | None, code: str | None) -> dict[str, Any]:
+    trace = current_trace()
     code = code or _CODE.get(status) or re.sub(r"\W+", "_", status.phrase.lower())
     return {
         "type": f"urn:kasparro:problem:{code}",
@@ -98,6 +100,7 @@ def _document(scope: Mapping[str, Any], status: HTTPStatus, detail: str | None, 
         "instance": quote(scope["path"], safe="/-._~!$&'()*+,;=:@", errors="replace"),
         "code": code,
         "request_id": scope["state"]["request_id"],
+        **({} if trace is None else {"trace_id": trace.trace_id}),
     }
 
 
@@ -171,5 +174,5 @@ def unknown(name: str, known: Sequence[str]) -> str:
 def known_parameters(request: Request) -> list[str]:
     """Return the query parameters of the route that was asked, as its documentation lists them."""
     path = getattr(request.scope.get("route"), "path", "")
-    operation = request.app.openapi()["paths"].get(path, {}).get("get", {})
+    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower(), {})
     return [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]

@@ -195,15 +195,24 @@ class SourceHealth(BaseModel):
     last_success_at: datetime | None
 
 
+class LateSource(BaseModel):
+    """A source that should have run."""
+
+    source: str
+    severity: Literal["warning", "critical"]
+    due_at: datetime
+
+
 class Health(BaseModel):
     """Whether all is well."""
 
     status: Literal["ok", "degraded", "down"] = Field(
-        description="`degraded`: the last run of some source failed. `down`: the database cannot be used."
+        description="`degraded`: a source failed the last time, or is late. `down`: the database cannot be used."
     )
     database: DatabaseHealth
     last_run: LastRun | None
     sources: list[SourceHealth] | None = Field(description="Null where the database is down, or reads need a key.")
+    late: list[LateSource] | None = Field(description="Sources that are late now, see `/findings?kind=source_late`.")
 
 
 class Alive(BaseModel):
@@ -236,4 +245,5 @@ class Problem(BaseModel):
     instance: str
     code: str = Field(description="Stable name of what happened.")
     request_id: str
+    trace_id: str | None = Field(default=None, description="Of the trace of the request, where there are traces.")
     errors: list[Fault] | None = Field(default=None, description="Each parameter at fault.")

@@ -4,42 +4,57 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kasparro.assembly.contracts import naming_of, without_freeze
 from kasparro.config import Config, config_hash
 from kasparro.errors import Misconfigured
 from kasparro.ingestion.replay import Stored
 from kasparro.ingestion.run import Job
+from kasparro.model.contract import Agreement
 from kasparro.model.finding import Judged
+from kasparro.model.held import Held, HoldOn
 from kasparro.model.source import Declared
 from kasparro.shaping.plan import Shape
 from kasparro.sources.tools import Opened
 from kasparro.store.checkpoints import Checkpoints
 from kasparro.store.database import Database
+from kasparro.store.hold import Hold
+from kasparro.store.lanes import HOLD, Lane, Terms
 from kasparro.store.ledger import PostgresLedger
 from kasparro.store.raw_reading import RawReading
-from kasparro.store.refresh import Lane, Refresh
+from kasparro.store.refresh import Refresh
 from kasparro.store.rejects import RejectFilter
 from kasparro.store.runs import EACH_RECORD, NewRun
 from kasparro.store.watch import Watch
 from kasparro.version import __version__
+
+if TYPE_CHECKING:
+    from kasparro.ingestion.contract import Keeper
 
 _REJECTS = "rejects"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a job is made of."""
+    """What a job is made of. `keeper`: holds it to the contract of the source; None where there is nothing to hold."""
 
     declared: Declared
     source: Opened
     config: Config
     database: Database
+    keeper: "Keeper | None" = None
 
     @property
     def shape(self) -> Shape:
         """What the records are to become."""
         return shape_of(self.declared, self.config)
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What the records are held to."""
+        held = self.keeper is not None and self.keeper.agreement.contract.holds
+        return self.keeper.agreement if self.keeper is not None and held else None
 
 
 Mode = Callable[[Parts], Job]
@@ -65,7 +80,8 @@ def origin_of(declared: Declared) -> str:
 def usual(parts: Parts) -> Job:
     """Read what is new; or everything, where the source is declared so, unless nothing in it is new."""
     if not parts.declared.full_refresh:
-        return _plain(parts)
+        beside = parts.declared.hold_on is not None or parts.declared.contract.freezes
+        return staged(parts) if beside else _plain(parts)
     job = refreshed(parts)
     known = partial(Checkpoints(parts.database).known, parts.declared.name, job.new.shape)
     return replace(job, known=known) if parts.source.kind.complete else job
@@ -82,18 +98,34 @@ def refreshed(parts: Parts, *, accept: bool = False) -> Job:
             f"{parts.declared.name} has write_disposition append: a full refresh would add all its records once more. "
             f"If that is meant: kasparro checkpoint reset {parts.declared.name}, then kasparro run"
         )
-    return _beside(parts, _plain(parts), "refresh", accept=accept, who="")
+    return _gated(parts, _beside(parts, _plain(parts), "refresh", accept=accept, who=""))
+
+
+def staged(parts: Parts) -> Job:
+    """Read what is new beside the table; the rows take effect when the run was judged, unless they are to wait."""
+    job = _plain(parts)
+    hold = Hold(database=parts.database, source=parts.declared.name, terms=_terms(parts, job))
+    return replace(
+        _gated(parts, job),
+        new=replace(job.new, lane=HOLD),
+        ledger=_ledger(parts, table=hold.table, waits=True),
+        lane=HOLD,
+        prepare=hold.open,
+        settle=hold.settle,
+    )
 
 
 def replayed(parts: Parts, *, accept: bool = False, who: str = "") -> Job:
-    """Make the rows again from the raw pages, without asking the source."""
+    """Make the rows again from the raw pages, without asking the source. What a contract freezes was taken once."""
+    parts = without_freeze(parts, "evolve")
     pages = RawReading(parts.database, parts.declared.name)
     job = replace(_plain(parts), source=_stored(parts, pages), judge=None)
     return _beside(parts, job, "replay", accept=accept, who=who)
 
 
 def rejects_replayed(parts: Parts, *, wanted: RejectFilter, who: str) -> Job:
-    """Try rejected records again with the mapping of now."""
+    """Try rejected records again with the mapping and the contract of now; what that freezes stays rejected."""
+    parts = without_freeze(parts, "discard_row")
     pages = RawReading(parts.database, parts.declared.name, wanted)
     ledger = _ledger(parts, again=True, rejects_of=who)
     return replace(_in_lane(parts, _REJECTS, _REJECTS), source=_stored(parts, pages), ledger=ledger)
@@ -128,12 +160,15 @@ def _plain(parts: Parts) -> Job:
             code_version=__version__,
             primary_key=EACH_RECORD if declared.append else shape.primary_key,
             shape=_digest(_told(parts)),
+            schedule=None if declared.schedule is None else declared.schedule.to_text(),
         ),
         source=parts.source,
         dataset=shape.dataset,
         shape=shape,
         ledger=_ledger(parts),
         judge=partial(_judged, parts),
+        agreement=parts.agreement,
+        kept_out=None if parts.agreement is None or parts.keeper is None else parts.keeper.kept_out,
         max_rejects=declared.max_rejects,
         most_records=tools.page_records,
         most_bytes=tools.page_bytes,
@@ -143,23 +178,50 @@ def _plain(parts: Parts) -> Job:
 
 
 def _ledger(
-    parts: Parts, *, table: str | None = None, again: bool = False, rejects_of: str | None = None
+    parts: Parts,
+    *,
+    table: str | None = None,
+    waits: bool = False,
+    again: bool = False,
+    rejects_of: str | None = None,
 ) -> PostgresLedger:
     return PostgresLedger(
         parts.database,
         parts.shape.dataset,
-        shape=_digest(f"{_told(parts)} {__version__}"),
+        # A page whose rows were made is not made again, unless the contract or the schema takes other records now.
+        shape=_digest(f"{_told(parts)} {__version__}{'' if parts.agreement is None else parts.agreement.digest}"),
         table=table,
         append=parts.declared.append,
+        waits=waits,
         again=again,
         rejects_of=rejects_of,
     )
 
 
-async def _judged(parts: Parts, run_id: int) -> Judged:
+def _gated(parts: Parts, job: Job) -> Job:
+    """Let the rows of a job wait, where they stand beside the table, when the run is as bad as the source says."""
+    return replace(
+        job, judge=partial(_judged, parts, hold_on=parts.declared.hold_on), waits=partial(_waits, parts.database)
+    )
+
+
+async def _waits(database: Database, run_id: int) -> Held:
+    from kasparro.store.hold_runs import HeldRuns  # noqa: PLC0415 - few runs are held: the others start without it
+
+    return await HeldRuns(database).one(run_id)
+
+
+async def _judged(parts: Parts, run_id: int, hold_on: HoldOn | None = None) -> Judged:
     from kasparro.ingestion.watch import judge_run  # noqa: PLC0415 - loads numpy: not before a run has come to its end
 
-    return await judge_run(Watch(parts.database), run_id, _moments(parts))
+    return await judge_run(
+        Watch(parts.database),
+        run_id,
+        _moments(parts),
+        hold_on,
+        contract=parts.declared.contract,
+        naming=naming_of(parts.declared, parts.shape.dataset, parts.source.tools.redact),
+    )
 
 
 def _moments(parts: Parts) -> tuple[str, ...]:
@@ -199,19 +261,8 @@ def _in_lane(parts: Parts, lane: str, trigger: str) -> Job:
 
 
 def _beside(parts: Parts, job: Job, lane: Lane, *, accept: bool, who: str) -> Job:
-    declared = parts.declared
-    refresh = Refresh(
-        database=parts.database,
-        source=declared.name,
-        dataset=job.dataset,
-        lane=lane,
-        shape=job.new.shape,
-        primary_key=job.new.primary_key,
-        removal=replace(declared.removal, accepted=accept),
-        complete=parts.source.kind.complete or declared.replace,
-        append=declared.append,
-        who=who,
-    )
+    terms = _terms(parts, job, accept=accept, who=who)
+    refresh = Refresh(database=parts.database, source=parts.declared.name, lane=lane, terms=terms)
     trigger = "full_refresh" if lane == "refresh" else lane
     return replace(
         job,
@@ -220,4 +271,17 @@ def _beside(parts: Parts, job: Job, lane: Lane, *, accept: bool, who: str) -> Jo
         lane=lane,
         prepare=refresh.open,
         settle=refresh.settle,
+    )
+
+
+def _terms(parts: Parts, job: Job, *, accept: bool = False, who: str = "") -> Terms:
+    declared = parts.declared
+    return Terms(
+        dataset=job.dataset,
+        shape=job.new.shape,
+        primary_key=job.new.primary_key,
+        removal=replace(declared.removal, accepted=accept),
+        complete=parts.source.kind.complete or declared.replace,
+        append=declared.append,
+        who=who,
     )

@@ -10,9 +10,12 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from kasparro.assembly.contracts import with_contract
 from kasparro.assembly.jobs import Mode, Parts, usual
+from kasparro.assembly.metering import metered
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.assembly.storage import open_store
+from kasparro.assembly.tracing import heard, open_traces
 from kasparro.config import Config, Settings, declare_sources, load_settings, read_environment
 from kasparro.engines.local import LocalEngine
 from kasparro.errors import KasparroError
@@ -88,18 +91,23 @@ async def run_config(  # noqa: PLR0913 - each is a part that the caller may choo
         mode: What kind of run.
         wrap: Applied to each job before it runs.
     """
+
+    def made(parts: Parts) -> Job:
+        return wrap(mode(parts))
+
     wanted = [one for one in config.sources if names is None or one.name in names]
     with scratch_folder() as scratch:
         async with AsyncExitStack() as stack:
+            told = await stack.enter_async_context(metered(database, emit))
             jobs = []
             for declared in wanted:
-                source = await stack.enter_async_context(opened(declared, config, settings, scratch, emit))
+                source = await stack.enter_async_context(opened(declared, config, settings, scratch, told))
                 parts = Parts(declared=declared, source=source, config=config, database=database)
-                jobs.append(wrap(mode(parts)))
+                jobs.append(with_contract(parts, made))
             floor = Floor(
                 database=database,
                 engine=LocalEngine(limit=settings.concurrency),
-                emit=emit,
+                emit=told,
                 stop=asyncio.Event() if stop is None else stop,
             )
             results = await run_jobs(jobs, floor)
@@ -130,5 +138,5 @@ async def run_declared(
     settings = load_settings()
     if database_url is not None:
         settings = replace(settings, database_url=SecretStr(database_url))
-    async with open_store(settings) as database:
-        return await run_config(config, settings, database=database, emit=emit or silent)
+    async with open_traces(settings, config.secrets) as traces, open_store(settings) as database:
+        return await run_config(config, settings, database=database, emit=heard(traces, emit or silent))

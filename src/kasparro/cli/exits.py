@@ -6,7 +6,8 @@ from types import MappingProxyType
 from kasparro.errors import KasparroError, Misconfigured
 from kasparro.model.run import RunResult
 
-OK, FAILED, USAGE, REJECTS, PARKED = 0, 1, 2, 3, 75
+OK, FAILED, USAGE, LOOK, PARKED = 0, 1, 2, 3, 75
+"""`LOOK`: it came to its end, and left something to look at: rejects, or rows that are held."""
 
 _BY_CODE = MappingProxyType({"misconfigured": USAGE, "rate_limited": PARKED})
 
@@ -19,10 +20,10 @@ def exit_of_error(error: KasparroError) -> int:
 def exit_of_results(results: Iterable[RunResult]) -> int:
     """Return the exit code of runs: the worst of them; a stopped run is no failure."""
     codes = [_exit_of_result(result) for result in results]
-    return next((code for code in (FAILED, USAGE, PARKED, REJECTS) if code in codes), OK)
+    return next((code for code in (FAILED, USAGE, PARKED, LOOK) if code in codes), OK)
 
 
 def _exit_of_result(result: RunResult) -> int:
     if result.status in {"failed", "partial"}:
         return _BY_CODE.get(result.error_code or "", FAILED)
-    return REJECTS if result.counts.rejected else OK
+    return LOOK if result.counts.rejected or result.held is not None else OK

@@ -1,5 +1,6 @@
 """`init` and `check`: the configuration."""
 
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import typer
 
 from kasparro.assembly.jobs import origin_of
 from kasparro.cli.context import DEFAULT_CONFIG, ConfigOption, consoles, need_config, settings_with_logs
+from kasparro.cli.words import moment_in_words
 from kasparro.config.json_schema import schema_text
 from kasparro.errors import Conflict
 from kasparro.model.redact import Redactor
+from kasparro.model.source import Declared
+from kasparro.scheduling.moments import next_due
 
 
 def init() -> None:
@@ -33,8 +37,16 @@ def check(config: ConfigOption = None) -> None:
     redact = Redactor(found.secrets | settings.secrets)
     for source in found.sources:
         line = f"{source.name}: {source.kind.type} from {redact(origin_of(source))} into {source.dataset}"
-        screens.out.print(line, markup=False, soft_wrap=True)
+        screens.out.print(f"{line}{_due(source)}", markup=False, soft_wrap=True)
+    for channel in found.notifications:
+        screens.out.print(f"notifications on {channel.name}: {channel.kind.type}", markup=False)
     for note in found.notes:
         screens.errors.print(note, markup=False)
     screens.out.print(f"{found.path} is sound. Sources: {len(found.sources)}", markup=False)
     raise typer.Exit(0)
+
+
+def _due(source: Declared) -> str:
+    """Return when a source is due next, where it has a schedule."""
+    due = None if source.schedule is None else next_due(source.schedule, datetime.now(UTC))
+    return "" if due is None else f", due {source.schedule}, next at {moment_in_words(due)}"

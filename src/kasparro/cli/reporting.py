@@ -172,7 +172,8 @@ class _Lines:
                     self._say(line)
             case RunFinished():
                 result = event.result
-                self._say(f"{result.source}: {result.status} after {result.duration:.1f} s")
+                status = result.status if result.held is None else "held"
+                self._say(f"{result.source}: {status} after {result.duration:.1f} s")
             case Fetched() | PageRead() | PagesShaped():
                 pass  # the bar moves with what is committed
             case _:

@@ -3,7 +3,8 @@
 import asyncio
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from kasparro.assembly.jobs import Mode, refreshed, usual
 from kasparro.assembly.previewing import preview_source
 from kasparro.assembly.running import run_config
 from kasparro.assembly.storage import open_store
+from kasparro.assembly.tracing import heard, open_traces
 from kasparro.cli.context import (
     ConfigOption,
     Consoles,
@@ -31,9 +33,10 @@ from kasparro.cli.exits import exit_of_results
 from kasparro.cli.reporting import reporter
 from kasparro.cli.tables import print_json, show_each
 from kasparro.cli.words import count_in_words
-from kasparro.config import Settings, load_settings
+from kasparro.config import Config, Settings, load_settings
 from kasparro.errors import Misconfigured
 from kasparro.model.run import RunResult
+from kasparro.store.database import Database
 
 Targets = Annotated[list[str] | None, typer.Argument(help="Names of sources, files or URLs. [default: all sources]")]
 
@@ -76,15 +79,36 @@ def carried_out(
         wanted = await chosen(targets, config, settings)
         settings_with_logs(wanted)
         _say_notes(screens, wanted.notes)
-        async with open_store(settings) as database:
+        async with open_traces(settings, wanted.secrets) as traces, open_store(settings) as database:
 
             async def runs(stop: asyncio.Event) -> Mapping[str, RunResult]:
-                with reporter(as_json=as_json, errors=screens.errors, production=production) as emit:
-                    return await run_config(wanted, settings, database=database, emit=emit, stop=stop, mode=mode)
+                async with _told(screens, wanted, settings, database, stop) as ended:
+                    with reporter(as_json=as_json, errors=screens.errors, production=production) as emit:
+                        told = heard(traces, emit)
+                        results = await run_config(wanted, settings, database=database, emit=told, stop=stop, mode=mode)
+                    ended.extend(results.values())
+                return results
 
             return await with_stop(runs, lambda: _say_stop(screens))
 
     return run_async(body)
+
+
+@asynccontextmanager
+async def _told(
+    screens: Consoles, config: Config, settings: Settings, database: Database, stop: asyncio.Event
+) -> AsyncIterator[list[RunResult]]:
+    """Tell people afterwards what happened in the block, where the configuration has channels. Give it the results."""
+    results: list[RunResult] = []
+    if not config.notifications:
+        yield results
+        return
+    from kasparro.assembly.notifying import make_known, tell_after  # noqa: PLC0415 - most configurations have none
+    from kasparro.cli.notifications import say_left  # noqa: PLC0415 - same
+
+    await make_known(config, settings, database)
+    yield results
+    say_left(screens, await tell_after(config, settings, database, results, stop))
 
 
 def _say_stop(screens: Consoles) -> None:
@@ -118,15 +142,20 @@ def summarise(screens: Consoles, results: Mapping[str, RunResult], *, as_json: b
         table.add_column(name, justify="right")
     for result in results.values():
         counts = asdict(result.counts)
-        colour = {"success": "green", "stopped": "yellow"}.get(result.status, "red")
+        status = result.status if result.held is None else "held"
+        colour = {"success": "green", "stopped": "yellow", "held": "yellow"}.get(status, "red")
         cells = [count_in_words(counts[name]) for name in names]
-        table.add_row(result.source, Text(result.status, style=colour), *cells, f"{result.duration:.1f}")
+        table.add_row(result.source, Text(status, style=colour), *cells, f"{result.duration:.1f}")
     screens.out.print(table)
     for result in results.values():
         if result.error is not None:
             screens.errors.print(f"{result.source}: {result.error}", style="red", markup=False, soft_wrap=True)
         if result.counts.rejected:
             screens.out.print(f"Rejected records are kept: kasparro rejects list {result.source}", markup=False)
+        if result.held is not None:
+            from kasparro.cli.held import say_held  # noqa: PLC0415 - few runs are held: the others start without it
+
+            say_held(screens.out, result.held)
 
 
 def preview(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kasparro.cli.words import count_in_words, moment_in_words
 
-_LONG = frozenset({"error", "reason", "raw", "origin", "place"})
+_LONG = frozenset({"error", "reason", "raw", "origin", "place", "answer"})
 """Columns that may take several lines; the others are never broken."""
 
 _TITLES = MappingProxyType({"last_success_at": "last success", "started_at": "started", "run_id": "run"})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -22,8 +22,14 @@ from kasparro.model.redact import Redactor
 from kasparro.model.source import Declared
 from kasparro.sources.kinds import KINDS
 
+if TYPE_CHECKING:
+    from kasparro.notify.channels import Channel
+
 CONFIG_FILE = Path("kasparro.yaml")
 """What is read when neither `--config` nor `KASPARRO_CONFIG` names another file."""
+
+_KEYS = ("sources", "datasets", "notifications")
+"""Keys at the top of the file."""
 
 NO_LINES: Mapping[Place, int] = MappingProxyType({})
 NO_TEXTS: Mapping[Place, str] = MappingProxyType({})
@@ -38,6 +44,7 @@ class Config:
         datasets: By name; `normalized_data` is always among them.
         folder: Relative paths of the sources are resolved against it.
         path: The file it came from; None for a declaration in Python.
+        notifications: Channels on which people are told what happened.
         secrets: Every text that came from `${NAME}` or is declared as a secret: for the Redactor.
         notes: What the operator should know and need not change; one sentence each.
     """
@@ -46,6 +53,7 @@ class Config:
     datasets: Mapping[str, Dataset]
     folder: Path
     path: Path | None = None
+    notifications: "tuple[Channel, ...]" = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     notes: tuple[str, ...] = ()
 
@@ -112,21 +120,23 @@ def _declare(filled: Filled, mistakes: Mistakes, kinds: Kinds, texts: Mapping[Pl
     """Return what the data declares. Raises Misconfigured with all mistakes, also those that were noted before."""
     top = _mapping(filled.data, (), mistakes, "must be a mapping with the keys sources and datasets")
     for key in top:
-        if key not in {"sources", "datasets"}:
-            mistakes.add((key,), unknown_key(key, ("sources", "datasets")))
+        if key not in _KEYS:
+            mistakes.add((key,), unknown_key(key, _KEYS))
     if isinstance(filled.data, dict) and top.get("sources") is None:
         mistakes.add((), 'the key "sources" is missing; declare at least one source')
     datasets = _datasets(top.get("datasets"), mistakes, texts)
     known = Known(kinds=kinds, datasets=datasets, texts=texts)
     given = _mapping(top.get("sources"), ("sources",), mistakes)
     sources = [_source(name, data, known, mistakes) for name, data in given.items()]
+    channels, secrets = _channels(top.get("notifications"), list(given), mistakes)
     mistakes.raise_any()
     made = tuple(source for source in sources if source is not None)
     return Config(
         sources=made,
         datasets={name: dataset for name, dataset in datasets.items() if dataset is not None},
         folder=folder,
-        secrets=filled.secrets.union(*(secrets_of(source.kind) for source in made)),
+        notifications=channels,
+        secrets=filled.secrets.union(secrets, *(secrets_of(source.kind) for source in made)),
         notes=tuple(note for source in made for note in notes_of(source, given[source.name], mistakes)),
     )
 
@@ -140,6 +150,16 @@ def _source(name: str, data: object, known: Known, mistakes: Mistakes) -> Declar
         mistakes.add(place, f"must be a mapping of keys such as type, not {mistakes.shown(place, data) or 'a text'}")
         return None
     return declare_source(name, data or {}, known, mistakes)
+
+
+def _channels(section: object, sources: list[str], mistakes: Mistakes) -> "tuple[tuple[Channel, ...], frozenset[str]]":
+    """Return the channels of notifications, and what of them is secret."""
+    given = _mapping(section, ("notifications",), mistakes)
+    if not given:
+        return (), frozenset()
+    from kasparro.config.notifications import declare_channels  # noqa: PLC0415 - most configurations have none
+
+    return declare_channels(given, sources, mistakes)
 
 
 def _datasets(section: object, mistakes: Mistakes, texts: Mapping[Place, str]) -> dict[str, Dataset | None]:

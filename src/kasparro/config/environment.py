@@ -1,8 +1,9 @@
 """The only reader of the process's environment and of `.env`: from variables to frozen settings."""
 
 import os
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,7 +15,8 @@ from pydantic import SecretStr
 from kasparro.config.dotenv_file import Dotenv, read_dotenv
 from kasparro.config.mistakes import Mistake, raise_mistakes
 from kasparro.config.suggestions import did_you_mean
-from kasparro.config.variables import PREFIX, VARIABLES, Value, read_value
+from kasparro.config.variable_values import read_value
+from kasparro.config.variables import PREFIX, VARIABLES, Value
 from kasparro.errors import Misconfigured
 
 DOTENV = Path(".env")
@@ -47,6 +49,24 @@ class Settings:
     port: int
     page_bytes: int
     concurrency: int
+    instance: str
+    otlp_endpoint: str | None = field(repr=False)
+    otlp_traces_endpoint: str | None = field(repr=False)
+    otlp_headers: SecretStr | None
+    otlp_protocol: Literal["http/protobuf"]
+    otel_service_name: str | None
+    otel_sampler: str
+    otel_share: float
+    otel_disabled: bool
+
+    @property
+    def collector(self) -> str | None:
+        """The whole address that traces are sent to; None where there are to be none."""
+        if self.otel_disabled:
+            return None
+        if self.otlp_traces_endpoint is not None or self.otlp_endpoint is None:
+            return self.otlp_traces_endpoint
+        return f"{self.otlp_endpoint.rstrip('/')}/v1/traces"
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -55,7 +75,7 @@ class Settings:
         if self.database_url is not None:
             written = urlsplit(self.database_url.get_secret_value()).password or ""
             found |= {written, unquote(written)}
-        return frozenset(found - {""})
+        return frozenset((found | _of_collector(self)) - {""})
 
 
 def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = DOTENV) -> Settings:
@@ -78,11 +98,12 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
             values[variable.field] = read_value(variable, text) if text else variable.default
         except ValueError as error:
             mistakes.append(Mistake(place=(variable.name,), problem=str(error), **place))
+            values[variable.field] = variable.default
     for name in sorted({*real, *file.values}):
         if name.startswith(PREFIX) and name not in _NAMES:
             problem = f"unknown variable{_suggested(name)}"
             mistakes.append(Mistake(place=(name,), problem=problem, **_text(name, real, file)[1]))
-    raise_mistakes(mistakes, "the environment")
+    raise_mistakes([one for one in mistakes if _counts(one, values)], "the environment")
     return _settings(values)
 
 
@@ -99,6 +120,25 @@ def check_serving(settings: Settings) -> None:
     if settings.environment == "production" and settings.api_key is None:
         remedy = "set API_KEY to a long random text"
         raise Misconfigured(f"API_KEY: is not set, and with ENVIRONMENT=production the API needs one; {remedy}")
+
+
+def _counts(mistake: Mistake, values: Mapping[str, Value]) -> bool:
+    """What OTEL_* says may be meant for other programs: without a collector it is nothing to us."""
+    name = str(mistake.place[0]) if mistake.place else ""
+    traces = values["otlp_endpoint"] is not None or values["otlp_traces_endpoint"] is not None
+    return traces or not name.startswith("OTEL_") or name.endswith("_ENDPOINT")
+
+
+def _of_collector(settings: Settings) -> set[str]:
+    """Return the secrets that the collector of traces is sent: values of headers, and the password of its address."""
+    found: set[str] = set()
+    if settings.otlp_headers is not None:
+        written = [pair.partition("=")[2].strip() for pair in settings.otlp_headers.get_secret_value().split(",")]
+        found |= {*written, *map(unquote, written)}
+    for address in (settings.otlp_endpoint, settings.otlp_traces_endpoint):
+        password = urlsplit(address or "").password or ""
+        found |= {password, unquote(password)}
+    return found
 
 
 def _suggested(name: str) -> str:
@@ -122,5 +162,6 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         **values,
         "home": user_data_path("kasparro", appauthor=False).absolute() if home is None else home,
         "public_read": values["environment"] != "production" if public is None else public,
+        "instance": values["instance"] or socket.gethostname(),
     }
     return Settings(**given)

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from kasparro.config.datasets import COLUMN_PATTERN
+from kasparro.config.notifications import CHANNEL_PATTERN, ChannelShape
 from kasparro.config.shape_schema import schema_of
 from kasparro.config.shapes import DatasetShape, SourceShape
 from kasparro.config.sources import NAME_PATTERN, Kinds
+from kasparro.notify.channels import CHANNELS
 from kasparro.sources.kinds import KINDS
 
 Json = dict[str, Any]
@@ -21,6 +23,7 @@ _NARROWING = ("enum", "pattern", "format", "minLength", "maxLength")
 _DESCRIBING = ("description", "default", "examples")
 _LITERAL = ("examples", "enum", "const")
 _DROPPED = ("title", "writeOnly", "discriminator")
+_TYPE = "What kind it is; the other keys follow from it."
 
 
 def json_schema(kinds: Kinds = KINDS) -> Json:
@@ -37,15 +40,10 @@ def json_schema(kinds: Kinds = KINDS) -> Json:
         definitions[name] = _source(_hoisted(schema_of(kind), name, definitions), common, name)
     definitions["dataset"] = _hoisted(schema_of(DatasetShape), "dataset", definitions)
     definitions["dataset"]["properties"]["fields"]["propertyNames"] = {"pattern": COLUMN_PATTERN}
-    branches = [
-        {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-            "then": {"$ref": f"#/$defs/{name}"},
-        }
-        for name in kinds
-    ]
-    type_key = {"enum": list(kinds), "description": "What kind of source it is."}
-    source: Json = {"type": "object", "required": ["type"], "properties": {"type": type_key}, "allOf": branches}
+    wishes = _hoisted(schema_of(ChannelShape), "channel", definitions)["properties"]
+    for name, channel in CHANNELS.items():
+        key = f"channel.{name}"
+        definitions[key] = _source(_hoisted(schema_of(channel), key, definitions), wishes, name)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Kasparro configuration",
@@ -57,13 +55,19 @@ def json_schema(kinds: Kinds = KINDS) -> Json:
                 "type": "object",
                 "description": "Where records come from, by name.",
                 "propertyNames": {"pattern": f"^{NAME_PATTERN}$"},
-                "additionalProperties": source,
+                "additionalProperties": _by_type({name: name for name in kinds}),
             },
             "datasets": {
                 "type": ["object", "null"],
                 "description": "Typed tables beside the built-in normalized_data, by name.",
                 "propertyNames": {"pattern": COLUMN_PATTERN, "not": {"const": "normalized_data"}},
                 "additionalProperties": {"$ref": "#/$defs/dataset"},
+            },
+            "notifications": {
+                "type": ["object", "null"],
+                "description": "Channels on which people are told of findings and failures, by name.",
+                "propertyNames": {"pattern": f"^{CHANNEL_PATTERN}$"},
+                "additionalProperties": _by_type({name: f"channel.{name}" for name in CHANNELS}),
             },
         },
         "$defs": definitions,
@@ -75,9 +79,19 @@ def schema_text(kinds: Kinds = KINDS) -> str:
     return json.dumps(json_schema(kinds), indent=2, ensure_ascii=False) + "\n"
 
 
+def _by_type(definitions: Mapping[str, str]) -> Json:
+    """Return the schema of a mapping whose `type` tells which of the definitions it follows."""
+    branches = [
+        {"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": {"$ref": f"#/$defs/{key}"}}
+        for name, key in definitions.items()
+    ]
+    type_key = {"enum": list(definitions), "description": _TYPE}
+    return {"type": "object", "required": ["type"], "properties": {"type": type_key}, "allOf": branches}
+
+
 def _source(kind: Json, common: Json, name: str) -> Json:
-    """Return the schema of a flat source: the kind's own keys and the common ones."""
-    type_key = {"const": name, "description": "What kind of source it is."}
+    """Return the schema of a flat source or channel: the kind's own keys and the common ones."""
+    type_key = {"const": name, "description": _TYPE}
     properties = {**common, **kind["properties"], "type": type_key}
     required = ["type", *(key for key in kind.get("required", ()) if key != "type")]
     return {**kind, "properties": properties, "required": required, "additionalProperties": False}

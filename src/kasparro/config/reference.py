@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from kasparro.config.json_schema import schema_text
+from kasparro.config.notifications import ChannelShape
 from kasparro.config.shape_schema import Schema, schema_of
-from kasparro.config.shapes import DatasetShape, RuleShape, SourceShape
+from kasparro.config.shapes import DatasetShape, RuleShape, ScheduleShape, SourceShape
 from kasparro.config.sources import Kinds
 from kasparro.config.variables import VARIABLES, Variable
+from kasparro.notify.channels import CHANNELS
 from kasparro.sources.kinds import KINDS
 
 _KINDS: Mapping[str, str] = MappingProxyType(
@@ -23,6 +25,8 @@ _KINDS: Mapping[str, str] = MappingProxyType(
         "secret": "A secret text.",
         "text": "A text.",
         "path": "A path.",
+        "web address": "An http(s) URL.",
+        "share": "A number from 0 to 1.",
     }
 )
 _WORDS: Mapping[str, str] = MappingProxyType(
@@ -59,14 +63,19 @@ def environment_table() -> str:
 
 
 def keys_tables(kinds: Kinds = KINDS) -> str:
-    """Return the Markdown tables of the keys: of every source, of each kind, of a mapping's rule and of a dataset."""
+    """Return the Markdown tables of the keys: of every source, each kind, a mapping's rule, a dataset and channels."""
     parts = ["### Every source", _table(schema_of(SourceShape))]
     for name, kind in kinds.items():
         schema = schema_of(kind)
         parts += [f"### `type: {name}`", str(schema.get("description", "")), _table(schema), *_nested(schema)]
+    parts += ["### A schedule", "See [Schedules](schedules.md).", _table(schema_of(ScheduleShape))]
     parts += ["### A rule of a mapping", _table(schema_of(RuleShape))]
     dataset = schema_of(DatasetShape)
     parts += ["### A dataset", _table(dataset), "### A field of a dataset", _table(dataset["$defs"]["FieldShape"])]
+    parts += ["### Every channel of notifications", _table(schema_of(ChannelShape))]
+    for name, channel in CHANNELS.items():
+        schema = schema_of(channel)
+        parts += [f"### A channel of `type: {name}`", str(schema.get("description", "")), _table(schema)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from kasparro.model.contract import Word
 from kasparro.model.dataset import NORMALIZED, FieldType
 
 _STRICT = ConfigDict(extra="forbid")
@@ -36,13 +37,12 @@ TYPE_SYNONYMS: Mapping[str, str] = MappingProxyType(
 LATER_KINDS = ("file", "database", "push", "singer")
 """Kinds of sources that have a name already, and no class yet."""
 
-LATER_KEYS = ("schema_contract", "lookback", "backfill")
+LATER_KEYS = ("lookback", "backfill")
 """Keys of a source that have a meaning already, and no effect yet."""
 
 
 NOTED_KEYS: Mapping[str, str] = MappingProxyType(
     {
-        "schedule": "schedules are not run in this version; call kasparro run from cron or another scheduler",
         "rate_limit": "rate limits are not applied in this version, except those that a server answers with",
     }
 )
@@ -99,6 +99,55 @@ Rule = str | tuple[str, ...] | RuleShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleShape:
+    """When a source is to run: exactly one of `cron` and `every`."""
+
+    __pydantic_config__ = _STRICT
+
+    cron: Annotated[
+        str | None,
+        Field(
+            description="Line of cron: minute, hour, day of month, month, weekday; or `@hourly`, `@daily`, `@weekly`, "
+            "`@monthly`, `@yearly`.",
+            examples=["0 6 * * MON-FRI"],
+        ),
+    ] = None
+    every: Annotated[str | None, Field(description="Interval: 15m, 6h, 1d, 1w.", examples=["15m"])] = None
+    timezone: Annotated[
+        str | None,
+        Field(
+            description="Zone of the times of `cron`, such as Europe/Berlin. Unset: UTC.", examples=["Europe/Berlin"]
+        ),
+    ] = None
+    jitter: Annotated[
+        str | None, Field(description="A run begins up to so long after a due moment: 30s, 5m.", examples=["30s"])
+    ] = None
+    catch_up: Annotated[
+        bool, Field(description="A due moment that passed while nothing ran sources is made up for, once.")
+    ] = True
+    grace: Annotated[
+        str | None,
+        Field(
+            description="The source is late when no run has succeeded so long after a due moment: 10m, 2h. Unset: a "
+            "quarter of the time between due moments, 10 minutes at least, and what its runs usually take.",
+            examples=["30m"],
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractShape:
+    """What becomes of records that do not have the accepted schema."""
+
+    __pydantic_config__ = _STRICT
+
+    fields: Annotated[Word, Field(description="Of fields that the accepted schema does not have.")] = "evolve"
+    types: Annotated[
+        Word, Field(description="Of values whose type the accepted schema has not seen in their field.")
+    ] = "evolve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShape:
     """The keys that every source has, whatever its kind."""
 
@@ -149,6 +198,16 @@ class SourceShape:
             examples=["20%", 1000],
         ),
     ] = "50%"
+    schema_contract: Annotated[
+        Word | ContractShape,
+        Field(
+            description="What becomes of records that do not have the accepted schema, see "
+            "[Watching](watching.md#contracts). `evolve`: they are taken. `freeze`: the run fails. `discard_row`: the "
+            "record is rejected. `discard_value`: the value is left out of the row. One word, or one each for "
+            "`fields` and `types`.",
+            examples=["freeze"],
+        ),
+    ] = "evolve"
     raw_retention: Annotated[
         str | None,
         Field(
@@ -165,8 +224,20 @@ class SourceShape:
             examples=[100, "1%"],
         ),
     ] = None
+    hold_on: Annotated[
+        Literal["bad", "suspicious"] | None,
+        Field(
+            description="The rows of a run with this verdict, or a worse one, wait beside the table until somebody "
+            "releases or drops them, see [The gate](gate.md). Unset: they never do."
+        ),
+    ] = None
     schedule: Annotated[
-        str | None, Field(description="When to run, as a cron expression. Kept, but not run by this version.")
+        str | ScheduleShape | None,
+        Field(
+            description="When to run: a line of cron (in UTC), `@daily` and the like, an interval such as 15m, or a "
+            "mapping. The source is watched by it, see [Schedules](schedules.md).",
+            examples=["*/15 * * * *", "@daily", "every 15m"],
+        ),
     ] = None
     rate_limit: Annotated[
         str | None, Field(description="Most requests, such as 10/s. Kept, but not applied by this version.")

@@ -10,18 +10,25 @@ from kasparro.config.engine_words import timezone_names
 from kasparro.config.mappings import as_paths, check_paths, declare_mapping
 from kasparro.config.mistakes import Mistakes, Place
 from kasparro.config.shape_schema import keys_of, schema_of
-from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, SourceShape
+from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, ContractShape, SourceShape
 from kasparro.config.suggestions import did_you_mean, not_one_of, shown
+from kasparro.model.contract import Contract, Word
 from kasparro.model.dataset import Dataset
 from kasparro.model.duration import read_duration
 from kasparro.model.limit import Limit
 from kasparro.model.removal import HALF, Removal
+from kasparro.model.schedule import Schedule
 from kasparro.model.source import Declared
 
 COMMON_KEYS = tuple(field.name for field in fields(SourceShape))
 
 Kinds = Mapping[str, type]
 """Classes of configuration by the `type` that names them."""
+
+_UNRUN = (
+    "by it the source is watched (kasparro late), but this version does not start runs by itself; "
+    "call kasparro run {} from cron or a systemd timer"
+)
 
 NAME_PATTERN = r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,63}"
 """What a source may be called; not `.` and `..`, which are folders."""
@@ -82,9 +89,26 @@ def declare_source(name: str, data: Mapping[str, Any], known: Known, mistakes: M
         replace=shape.write_disposition == "replace",
         full_refresh=shape.sync_mode == "full_refresh" or shape.write_disposition == "replace",
         removal=_removal(shape, place, mistakes),
+        contract=_contract(shape.schema_contract),
         max_rejects=_read(Limit.read, shape.max_rejects, (*place, "max_rejects"), mistakes),
+        hold_on=shape.hold_on,
         raw_retention=_read(read_duration, shape.raw_retention, (*place, "raw_retention"), mistakes),
+        schedule=_schedule(shape, place, mistakes),
     )
+
+
+def _contract(given: Word | ContractShape) -> Contract:
+    if isinstance(given, ContractShape):
+        return Contract(fields=given.fields, types=given.types)
+    return Contract(fields=given, types=given)
+
+
+def _schedule(shape: SourceShape, place: Place, mistakes: Mistakes) -> Schedule | None:
+    if shape.schedule is None:
+        return None
+    from kasparro.config.schedules import declare_schedule  # noqa: PLC0415 - most sources have none
+
+    return declare_schedule(shape.schedule, (*place, "schedule"), mistakes)
 
 
 def _removal(shape: SourceShape, place: Place, mistakes: Mistakes) -> Removal:
@@ -170,4 +194,7 @@ def notes_of(declared: Declared, data: object, mistakes: Mistakes) -> list[str]:
     kind: type = declared.kind.__class__
     own = keys_of(schema_of(kind))
     given = [key for key in NOTED_KEYS if isinstance(data, Mapping) and data.get(key) is not None and key not in own]
-    return [mistakes.remark(("sources", declared.name, key), NOTED_KEYS[key]) for key in given]
+    notes = [mistakes.remark(("sources", declared.name, key), NOTED_KEYS[key]) for key in given]
+    if declared.schedule is not None:
+        notes.append(mistakes.remark(("sources", declared.name, "schedule"), _UNRUN.format(declared.name)))
+    return notes

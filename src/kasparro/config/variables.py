@@ -1,17 +1,13 @@
 """Every environment variable there is, in one table: the reader, `.env.example` and the documentation all take it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from pydantic import SecretStr
 
-from kasparro.config.suggestions import not_one_of, shown
-
-Kind = Literal["text", "secret", "url", "whole number", "boolean", "choice", "path"]
-Value = str | int | bool | Path | SecretStr | None
+Kind = Literal["text", "secret", "url", "whole number", "boolean", "choice", "path", "web address", "share"]
+Value = str | int | float | bool | Path | SecretStr | None
 
 PREFIX = "KASPARRO_"
 """Names that begin with it are ours; an unknown one is a mistake."""
@@ -35,7 +31,7 @@ class Variable:
     field: str
     kind: Kind
     description: str
-    default: str | int | bool | None = None
+    default: str | float | bool | None = None
     otherwise: str | None = None
     least: int | None = None
     most: int | None = None
@@ -153,60 +149,81 @@ VARIABLES: tuple[Variable, ...] = (
         most=64,
         description="Sources that run at the same time.",
     ),
+    Variable(
+        name="KASPARRO_INSTANCE",
+        field="instance",
+        kind="text",
+        otherwise="the name of the host",
+        example="production",
+        description="What notifications call this installation.",
+    ),
+    Variable(
+        name="OTEL_EXPORTER_OTLP_ENDPOINT",
+        field="otlp_endpoint",
+        kind="web address",
+        otherwise="no traces",
+        example="http://localhost:4318",
+        description="Collector that takes traces by OTLP over HTTP, at the path `/v1/traces` below this address.",
+    ),
+    Variable(
+        name="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        field="otlp_traces_endpoint",
+        kind="web address",
+        otherwise="that of `OTEL_EXPORTER_OTLP_ENDPOINT`",
+        example="http://localhost:4318/v1/traces",
+        description="The same as a whole address; nothing is added to its path.",
+    ),
+    Variable(
+        name="OTEL_EXPORTER_OTLP_HEADERS",
+        field="otlp_headers",
+        kind="secret",
+        otherwise="none",
+        example="x-api-key=a-long-random-text",
+        description="Headers for the collector, `name=value` with commas between.",
+    ),
+    Variable(
+        name="OTEL_EXPORTER_OTLP_PROTOCOL",
+        field="otlp_protocol",
+        kind="choice",
+        default="http/protobuf",
+        choices=("http/protobuf",),
+        description="How the collector is spoken to. Port 4318 of most collectors; gRPC, port 4317, is not spoken.",
+    ),
+    Variable(
+        name="OTEL_SERVICE_NAME",
+        field="otel_service_name",
+        kind="text",
+        otherwise="`kasparro`",
+        example="kasparro",
+        description="Name of this service in traces.",
+    ),
+    Variable(
+        name="OTEL_TRACES_SAMPLER",
+        field="otel_sampler",
+        kind="choice",
+        default="parentbased_always_on",
+        choices=(
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ),
+        description="Which traces are kept; `parentbased_` follows the caller where a request comes with a trace.",
+    ),
+    Variable(
+        name="OTEL_TRACES_SAMPLER_ARG",
+        field="otel_share",
+        kind="share",
+        default=1.0,
+        description="Share of the traces that the samplers `…traceidratio` keep.",
+    ),
+    Variable(
+        name="OTEL_SDK_DISABLED",
+        field="otel_disabled",
+        kind="boolean",
+        default=False,
+        description="No traces, whatever the other variables say.",
+    ),
 )
-
-_TRUTH: Mapping[str, bool] = MappingProxyType(
-    {
-        **dict.fromkeys(("true", "1", "yes", "on"), True),
-        **dict.fromkeys(("false", "0", "no", "off"), False),
-    }
-)
-
-
-def read_value(variable: Variable, text: str) -> Value:  # noqa: PLR0911 - one return for each kind
-    """Return the value of a variable.
-
-    Raises:
-        ValueError: the text is none; the message says why and holds no secret.
-    """
-    match variable.kind:
-        case "text":
-            return text
-        case "secret":
-            return SecretStr(text)
-        case "url":
-            return _database_url(text)
-        case "whole number":
-            return _number(variable, text)
-        case "boolean":
-            return _boolean(text)
-        case "choice":
-            if text.lower() not in variable.choices:
-                raise ValueError(not_one_of(shown(text), text, variable.choices))
-            return text.lower()
-        case "path":
-            return Path(text).expanduser().absolute()
-
-
-def _number(variable: Variable, text: str) -> int:
-    least, most = variable.least, variable.most
-    try:
-        value = int(text)
-    except ValueError:
-        raise ValueError(f"{shown(text)} is not a whole number") from None
-    if (least is not None and value < least) or (most is not None and value > most):
-        raise ValueError(f"must be from {least} to {most}, not {value}")
-    return value
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in _TRUTH:
-        raise ValueError(f"must be true or false, not {shown(text)}")
-    return _TRUTH[text.lower()]
-
-
-def _database_url(text: str) -> SecretStr:
-    scheme, separator, _ = text.partition("://")
-    if not separator or scheme not in {"postgresql", "postgres"}:
-        raise ValueError("must begin with postgresql:// (as in postgresql://user:password@host:5432/database)")
-    return SecretStr(text)

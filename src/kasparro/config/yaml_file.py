@@ -93,6 +93,8 @@ def _syntax(error: MarkedYAMLError) -> tuple[int | None, str]:
         return line, "a tab cannot indent YAML; use spaces"
     if "quoted scalar" in context and start is not None:
         return start.line + 1, "a quote is opened here and never closed"
+    if "cannot start any token" in problem or "scanning an alias" in context or "undefined alias '/" in problem:
+        return line, "a text that begins with @, ` or * stands in quotes"
     if "single document" in context:
         return line, "a second document starts here; a configuration is one document"
     if "mapping values are not allowed" in problem:

@@ -14,14 +14,18 @@ import structlog
 from kasparro.errors import KasparroError, Stopped
 from kasparro.ingestion.limits import RejectLimit
 from kasparro.ingestion.work import Hands, work
+from kasparro.model.contract import Agreement, Breach
 from kasparro.model.dataset import Dataset
 from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted
-from kasparro.model.finding import Judged, Verdict
+from kasparro.model.finding import Judged
+from kasparro.model.held import Held
 from kasparro.model.ledger import Ledger
 from kasparro.model.limit import Limit
 from kasparro.model.page import Bookmark
+from kasparro.model.profile import added
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, RunStatus, Unit
+from kasparro.model.shaped import Batch
 from kasparro.model.source import Slice, Source
 from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
@@ -56,7 +60,13 @@ class Job:
             looks first whether there is anything new at all.
         prepare: Called before the first slice is read.
         settle: Called with the run's number when every slice was read to its end; what it raises fails the run.
-        judge: Likewise, before that: says what is odd about the run.
+        judge: Likewise, before that: says what is odd about the run, and whether its rows are to wait; then nothing is
+            settled.
+        waits: Called with the run's number then: says what waits.
+        agree: Called when the source's lock is held: gives the job that holds its records to the source's contract.
+        agreement: What the records are held to; None where the source evolves.
+        kept_out: Called with the run's number at the end of a run that is not judged, with what the contract kept out
+            by path, and with the error that ended the run.
     """
 
     new: NewRun
@@ -75,6 +85,10 @@ class Job:
     prepare: Callable[[], Awaitable[None]] | None = None
     settle: Callable[[int], Awaitable[None]] | None = None
     judge: Callable[[int], Awaitable[Judged]] | None = None
+    waits: Callable[[int], Awaitable[Held]] | None = None
+    agree: "Callable[[], Awaitable[Job]] | None" = None
+    agreement: Agreement | None = None
+    kept_out: Callable[[int, Mapping[str, Breach], KasparroError | None], Awaitable[None]] | None = None
 
 
 async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event) -> RunResult:
@@ -83,13 +97,14 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
     run_id: int | None = None
     counts = Counts()
     retries = 0
-    verdict: Verdict | None = None
+    judged: RunJudged | None = None
+    held: Held | None = None
 
     def count(event: Event) -> None:
-        nonlocal retries, verdict
+        nonlocal retries, judged
         retries += isinstance(event, Retrying)
         if isinstance(event, RunJudged):
-            verdict = event.verdict
+            judged = event
         emit(event)
 
     status: RunStatus = "failed"
@@ -100,6 +115,8 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
             with structlog.contextvars.bound_contextvars(source=job.new.source, run_id=run_id):
                 status, error = await _outcome(job, _slices(job, database, begun, count, stop))
             counts = await Runs(database).finish(run_id, status, error, retries)
+            if judged is not None and judged.held and job.waits is not None:
+                held = await job.waits(run_id)
     except KasparroError as raised:
         # It could not begin, or its end could not be recorded: then the next run finds it interrupted.
         status, error = "failed", error or (raised.code, job.redact(str(raised)))
@@ -109,7 +126,8 @@ async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Eve
         counts=counts,
         duration=time.monotonic() - since,
         run_id=run_id,
-        verdict=verdict,
+        verdict=None if judged is None else judged.verdict,
+        held=held,
         error=None if error is None else error[1],
         error_code=None if error is None else error[0],
     )
@@ -132,13 +150,39 @@ async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
 
 
 async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: asyncio.Event) -> None:
+    began = time.time()
+    job = job if job.agree is None else await job.agree()
     note = await _note(job, database, begun)
     parts = await job.source.slices()
-    emit(RunStarted(source=job.new.source, run_id=begun.run_id, slices=len(parts), resumed=begun.resumed, note=note))
+    started = RunStarted(
+        source=job.new.source,
+        run_id=begun.run_id,
+        slices=len(parts),
+        resumed=begun.resumed,
+        note=note,
+        began=began,
+    )
+    emit(started)
     if job.known is not None and not begun.resumed and await _unchanged(job, parts, await job.known()):
         return
     if job.prepare is not None:
         await job.prepare()
+    await _read(job, parts, begun.run_id, emit, stop)
+    if job.judge is not None:
+        judged = await job.judge(begun.run_id)
+        source, run_id = job.new.source, begun.run_id
+        emit(
+            RunJudged(source=source, run_id=run_id, verdict=judged.verdict, findings=judged.findings, held=judged.held)
+        )
+        if judged.held:
+            return
+    if job.settle is not None:
+        await job.settle(begun.run_id)
+
+
+async def _read(job: Job, parts: Sequence[Slice], run_id: int, emit: Emit, stop: asyncio.Event) -> None:
+    """Work on all slices to their end, and tell what the contract kept out where no judge will."""
+    breaches: Mapping[str, Breach] = {}
     free = asyncio.Semaphore(job.parallel)
     limit = RejectLimit(job.new.source, job.max_rejects)
 
@@ -147,18 +191,26 @@ async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: 
         if isinstance(event, PageCommitted):
             limit.add(event.counts)
 
+    def kept(batch: Batch) -> None:
+        nonlocal breaches
+        breaches = added(breaches, batch.shaped.profile.breaches)
+
     async def bounded(part: Slice) -> None:
         async with free:
-            await _slice(job, begun.run_id, part, told, stop)
+            await _slice(job, run_id, part, told, stop, None if job.kept_out is None else kept)
 
-    await _all(bounded(part) for part in parts)
-    limit.end()
-    if job.judge is not None:
-        judged = await job.judge(begun.run_id)
-        source, run_id = job.new.source, begun.run_id
-        emit(RunJudged(source=source, run_id=run_id, verdict=judged.verdict, findings=judged.findings))
-    if job.settle is not None:
-        await job.settle(begun.run_id)
+    ended: KasparroError | None = None
+    try:
+        await _all(bounded(part) for part in parts)
+        limit.end()
+    except KasparroError as error:
+        ended = error
+    # A run that was stopped is judged together with the one that goes on.
+    judged_later = job.judge is not None and (ended is None or isinstance(ended, Stopped))
+    if job.kept_out is not None and not judged_later:
+        await job.kept_out(run_id, breaches, ended)
+    if ended is not None:
+        raise ended
 
 
 async def _note(job: Job, database: Database, begun: Begun) -> str | None:
@@ -196,7 +248,14 @@ async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
             raise end
 
 
-async def _slice(job: Job, run_id: int, part: Slice, emit: Emit, stop: asyncio.Event) -> None:
+async def _slice(  # noqa: PLR0913, PLR0917 - a slice of a job, and who listens
+    job: Job,
+    run_id: int,
+    part: Slice,
+    emit: Emit,
+    stop: asyncio.Event,
+    kept: Callable[[Batch], None] | None,
+) -> None:
     unit = Unit(
         source=job.new.source,
         kind=job.new.kind,
@@ -208,11 +267,12 @@ async def _slice(job: Job, run_id: int, part: Slice, emit: Emit, stop: asyncio.E
     scratch = Path(tempfile.mkdtemp(dir=job.scratch))
     try:
         bound = structlog.contextvars.bound_contextvars(slice=part.name)
-        with bound, await asyncio.to_thread(Shaper, job.shape, scratch) as shaper:
+        with bound, await asyncio.to_thread(Shaper, job.shape, scratch, job.agreement) as shaper:
             hands = Hands(
                 shape=shaper.shape,
                 emit=emit,
                 stop=stop,
+                kept=kept,
                 most_records=job.most_records,
                 most_bytes=job.most_bytes,
             )

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from kasparro.judge.anomaly import anomalies
-from kasparro.judge.drift import drift, evolved
+from kasparro.judge.contract import breach_findings
+from kasparro.judge.drift import drift
+from kasparro.judge.evolution import evolved, moves
+from kasparro.judge.proposal import Naming, with_proposals
+from kasparro.model.contract import EVOLVING, Contract
 from kasparro.model.facts import FieldFacts, RunFacts
 from kasparro.model.finding import Finding, Judged, verdict_of
+from kasparro.model.held import HoldOn, holds
 from kasparro.model.profile import Profile
 from kasparro.model.schema import Schema
 from kasparro.store.watch import Seen, Watch
@@ -17,32 +21,49 @@ _SAME = {"null_share_high": "null_share_changed", "null_share_low": "null_share_
 """Findings against history that say what one against the schema says already."""
 
 
-async def judge_run(watch: Watch, run_id: int, moments: Sequence[str] = ()) -> Judged:
-    """Judge a run, keep the findings, and let the schema evolve.
+async def judge_run(  # noqa: PLR0913 - all that a declaration says of it
+    watch: Watch,
+    run_id: int,
+    moments: Sequence[str] = (),
+    hold_on: HoldOn | None = None,
+    *,
+    contract: Contract = EVOLVING,
+    naming: Naming | None = None,
+) -> Judged:
+    """Judge a run, keep the findings, and let the schema evolve, unless its rows are to wait.
 
     Args:
         watch: Knows the earlier runs.
         run_id: The run; all its slices have been read.
         moments: Paths that may hold the time of a record, the first that does counts.
+        hold_on: From which verdict on its rows wait beside the table; None is never.
+        contract: Says what of the schema stays as it is until somebody accepts another.
+        naming: Where the declaration names raw fields; None where nothing is to be proposed.
     """
     seen = await watch.seen(run_id)
     if seen.pages == 0:
         return Judged(verdict="ok")  # the source has nothing new, and said so: there is nothing to compare
+    from kasparro.judge.anomaly import anomalies  # noqa: PLC0415 - loads numpy: not before there is something to judge
+
     facts = facts_of(seen, moments)
     changes = () if seen.schema is None else drift(seen.schema, seen.profile)
     said = {(one.kind, one.subject) for one in changes}
     odd = [one for one in anomalies(seen.history, facts) if (_SAME.get(one.kind, one.kind), one.subject) not in said]
-    findings = (*changes, *odd)
-    accepted = _accepted(seen, changes)
-    await watch.judged(run_id, seen, facts, findings, accepted)
-    return Judged(verdict=verdict_of(findings), findings=findings)
+    if naming is not None and seen.schema is not None:
+        changes = with_proposals(changes, naming, {*seen.schema.fields, *seen.profile.fields})
+    findings = (*changes, *breach_findings(seen.profile.breaches), *odd)
+    accepted = _accepted(seen, changes, contract)
+    verdict = verdict_of(findings)
+    held = holds(verdict, hold_on)
+    await watch.judged(run_id, seen, facts, findings, accepted, held=held)
+    return Judged(verdict=verdict, findings=findings, held=held)
 
 
-def _accepted(seen: Seen, changes: Sequence[Finding]) -> Schema | None:
+def _accepted(seen: Seen, changes: Sequence[Finding], contract: Contract) -> Schema | None:
     """The schema that takes the place of the accepted one; None where it stays."""
     if seen.schema is None:
         return Schema.of(seen.profile) if seen.profile.looked else None
-    return evolved(seen.schema, seen.profile) if changes else None
+    return evolved(seen.schema, seen.profile, contract) if moves(changes, contract) else None
 
 
 def facts_of(seen: Seen, moments: Sequence[str]) -> RunFacts:

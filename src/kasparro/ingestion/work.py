@@ -32,6 +32,7 @@ class Hands:
         shape: The shaping function; blocks, and runs in threads.
         emit: Told what happens; what it raises ends the work.
         stop: When set, the work ends after the commits in hand.
+        kept: Told of each batch that was committed, where anybody wants to know.
         most_records: Pages are gathered up to so many records,
         most_bytes: and so many bytes.
     """
@@ -39,6 +40,7 @@ class Hands:
     shape: Shape
     emit: Emit
     stop: asyncio.Event
+    kept: Callable[[Batch], None] | None = None
     most_records: int = 50_000
     most_bytes: int = 2 * 1024 * 1024
 
@@ -50,18 +52,24 @@ async def work(unit: Unit, part: Slice, source: Source, ledger: Ledger, hands: H
         Stopped: told to stop, or the lease was lost. What is committed stays.
         KasparroError: as the source, the shaper and the ledger raise.
     """
+    before = 0
 
     async def shape(pages: list[Page]) -> Batch:
+        nonlocal before
+        first, before = before, before + len(pages)  # batches begin in order, whatever they wait for afterwards
         numbers = await ledger.number(pages)
         stamp = Stamp(source=unit.source, run_id=unit.run_id, page_ids=numbers)
         watch = _Watch()
         shaped = await asyncio.to_thread(hands.shape, pages, stamp)
-        hands.emit(_shaped(unit, pages, watch))
+        hands.emit(_shaped(unit, pages, first, watch))
         return Batch(pages=tuple(pages), page_ids=numbers, shaped=shaped)
 
     async def commit(batch: Batch) -> PageCommitted:
         watch = _Watch()
-        return _committed(unit, batch, await ledger.commit(unit, batch), watch)
+        counts = await ledger.commit(unit, batch)
+        if hands.kept is not None:
+            hands.kept(batch)
+        return _committed(unit, batch, counts, watch)
 
     bookmark = await ledger.resume(unit)
     if bookmark is None:
@@ -134,7 +142,7 @@ async def _told(unit: Unit, pages: AsyncIterator[Page], emit: Emit) -> AsyncIter
             watch = _Watch()
 
 
-def _shaped(unit: Unit, pages: Sequence[Page], watch: _Watch) -> PagesShaped:
+def _shaped(unit: Unit, pages: Sequence[Page], first: int, watch: _Watch) -> PagesShaped:
     return PagesShaped(
         source=unit.source,
         run_id=unit.run_id,
@@ -143,6 +151,7 @@ def _shaped(unit: Unit, pages: Sequence[Page], watch: _Watch) -> PagesShaped:
         records=sum(len(page.records) for page in pages),
         began=watch.began,
         seconds=watch.seconds,
+        first=first,
     )
 
 

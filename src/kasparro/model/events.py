@@ -14,7 +14,8 @@ from kasparro.model.run import Counts, RunResult
 class RunStarted:
     """A run has its lease. `resumed` is true when an earlier run was interrupted or stopped before its end.
 
-    `note` is something that the operator should know.
+    `note` is something that the operator should know. This and `RunFinished` are told in the task of the run, so what
+    a listener binds to its context holds for the run and for the tasks that it starts.
     """
 
     source: str
@@ -22,6 +23,7 @@ class RunStarted:
     slices: int
     resumed: bool
     note: str | None = None
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,10 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagesShaped:
-    """So many pages, which are committed together, were made rows and rejects."""
+    """So many pages, which are committed together, were made rows and rejects.
+
+    `first`: pages of the slice that this run has read before them.
+    """
 
     source: str
     run_id: int
@@ -61,6 +66,7 @@ class PagesShaped:
     records: int
     began: float
     seconds: float
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +118,16 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunJudged:
-    """A run that came to its end was compared with the schema of its source and with earlier runs."""
+    """A run that came to its end was compared with the schema of its source and with earlier runs.
+
+    `held`: its rows wait for a decision.
+    """
 
     source: str
     run_id: int
     verdict: Verdict
     findings: tuple[Finding, ...]
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,36 @@ Severity = Literal["info", "warning", "critical"]
 Verdict = Literal["ok", "suspicious", "bad"]
 """Of a run, apart from its state: `bad` with a critical finding, `suspicious` with a warning, else `ok`."""
 
+KINDS = (
+    "bytes_high",
+    "bytes_low",
+    "contract_broken",
+    "distinct_high",
+    "distinct_low",
+    "distribution_shifted",
+    "duration_long",
+    "field_added",
+    "field_removed",
+    "field_renamed",
+    "null_share_changed",
+    "null_share_high",
+    "null_share_low",
+    "reject_share_high",
+    "row_count_high",
+    "row_count_low",
+    "row_count_zero",
+    "row_discarded",
+    "shape_changed",
+    "source_late",
+    "stale_records",
+    "type_changed",
+    "type_narrowed",
+    "type_widened",
+    "value_added",
+    "value_discarded",
+)
+"""Every kind of finding that there is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -35,10 +65,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What came of judging a run."""
+    """What came of judging a run. `held`: its rows are to wait for a decision."""
 
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
+    held: bool = False
 
 
 def verdict_of(findings: tuple[Finding, ...] | list[Finding]) -> Verdict:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Literal
 
+from kasparro.model.held import Held
+
 RunStatus = Literal["running", "success", "partial", "failed", "stopped", "interrupted"]
 
 
@@ -59,6 +61,7 @@ class RunResult:
         error: One sentence; None when all went well.
         error_code: `code` of the error.
         verdict: `ok`, `suspicious` or `bad`, apart from the status; None when it was not judged.
+        held: What waits for a decision; None when nothing does.
     """
 
     source: str
@@ -69,4 +72,5 @@ class RunResult:
     error: str | None = None
     error_code: str | None = None
     verdict: str | None = None
+    held: Held | None = None
     started_at: datetime | None = None

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+from kasparro.model.contract import EVOLVING, Contract
+from kasparro.model.held import HoldOn
 from kasparro.model.limit import Limit
 from kasparro.model.mapping import Mapping as FieldMapping
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.removal import Removal
+from kasparro.model.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +54,11 @@ class Declared:
         replace: The rows are exactly those of the last run.
         full_refresh: Every run reads everything; rows that are not met again are removed.
         removal: How, and how many at most.
+        contract: What becomes of records that do not have the accepted schema.
         max_rejects: A run with more rejects is stopped.
+        hold_on: From which verdict on the rows of a run wait for a decision; None is never.
         raw_retention: How long a raw page is kept after it was last read; None is for ever.
+        schedule: When it is to run; None where nobody said.
     """
 
     name: str
@@ -65,5 +71,8 @@ class Declared:
     replace: bool = False
     full_refresh: bool = False
     removal: Removal = Removal()  # noqa: RUF009 - frozen
+    contract: Contract = EVOLVING
     max_rejects: Limit | None = None
+    hold_on: HoldOn | None = None
     raw_retention: timedelta | None = None
+    schedule: Schedule | None = None

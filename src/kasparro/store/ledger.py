@@ -16,6 +16,7 @@ from kasparro.model.run import Counts, Unit
 from kasparro.model.shaped import Batch
 from kasparro.store.bisecting import REFUSALS, load_exactly
 from kasparro.store.database import Database
+from kasparro.store.lanes import stage_pages
 from kasparro.store.loading import Written, load, load_new
 from kasparro.store.queries import queries
 from kasparro.store.raw_pages import Kept, keep
@@ -24,7 +25,7 @@ from kasparro.store.target import Target
 from kasparro.store.turns import GiveWay, Turn, Turns
 
 _SHARDS = 8
-_WATCHED = ("", "refresh")
+_WATCHED = ("", "refresh", "hold")
 """Lanes whose runs are judged by what was seen of their records."""
 
 _NUMBERS = 64
@@ -58,6 +59,7 @@ class PostgresLedger:
         table: Qualified name of a table beside the dataset's own, with the same columns, where rows wait until all are
             there (`refresh`): until then they count as nothing but read.
         append: Each record becomes a row of its own.
+        waits: The table beside takes the rows as they come, to be merged when they take effect (`hold`).
         again: The pages are stored ones, and come in the order in which they count.
         rejects_of: Only rejects are tried again, by whom: they give way to rows of later pages.
     """
@@ -70,15 +72,17 @@ class PostgresLedger:
         shape: str = "",
         table: str | None = None,
         append: bool = False,
+        waits: bool = False,
         again: bool = False,
         rejects_of: str | None = None,
     ) -> None:
         self._database = database
         self._counted = table is None
         self._again = again
+        self._staged = table is not None and not again
         self._rejects_of = rejects_of
         self._target = Target(
-            dataset=dataset, table=table or dataset.table, append=append, yields=rejects_of is not None
+            dataset=dataset, table=table or dataset.table, append=append, yields=rejects_of is not None, waits=waits
         )
         self._shape = shape
         self._sql = queries("ledger")
@@ -161,7 +165,10 @@ class PostgresLedger:
 
         turn.at_work(connection.info.backend_pid)
         shape = self._shape if self._counted else None
-        kept = await keep(connection, unit, batch, shape=shape, dataset=self._target.dataset.name)
+        name = self._target.dataset.name
+        kept = await keep(connection, unit, batch, shape=shape, dataset=name, staged=self._staged)
+        if self._staged:
+            await stage_pages(connection, unit, batch, kept)
         written = await self._load(connection, unit, batch, kept)
         await turn.mine(connection)
         unmoved = written.unchanged + written.duplicates > 0
@@ -195,7 +202,7 @@ class PostgresLedger:
             return Written(unchanged=shaped.count) if not kept.of_this_run else Written(duplicates=shaped.count)
         target = replace(self._target, renumbered=kept.renumbered)
         try:
-            if way.merges == 0 and not kept.renumbered and not target.append:
+            if target.waits or (way.merges == 0 and not kept.renumbered and not target.append):
                 written = await load_new(connection, target, shaped)
                 if written is not None:
                     return written

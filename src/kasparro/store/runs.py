@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from kasparro.errors import Conflict, Misconfigured
 from kasparro.model.run import Counts, RunStatus
 from kasparro.store.database import Database
+from kasparro.store.lanes import HOLD, abandon_hold, undecided, waiting_run
 from kasparro.store.queries import queries
 
 EACH_RECORD = ("*",)
@@ -20,6 +21,9 @@ EACH_RECORD = ("*",)
 
 REMEMBERED = 100
 """Of so many runs it is remembered where each slice stood, see `checkpoints`."""
+
+_READS = frozenset({"run", "full_refresh", "backfill"})
+"""Triggers of runs that ask the source. Rows that were read before, and stand in a lane, are not the latest then."""
 
 _DIED = (
     "The process that ran it ended without a word (killed, or the machine went down). The next run went on from there."
@@ -37,6 +41,7 @@ class NewRun:
         lane: Which checkpoints it moves: `""` the usual ones.
         beside: Its rows wait beside the table (`refresh`), so they may be known by another key.
         accept: A refresh that was refused at its end is gone on with, instead of begun again.
+        schedule: When the source is to run, as JSON; None where nobody says.
     """
 
     source: str
@@ -51,6 +56,7 @@ class NewRun:
     lane: str = ""
     beside: bool = False
     accept: bool = False
+    schedule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +83,22 @@ class Runs:
         """Hold the source's lock for the block, record runs that died, and begin a new one.
 
         Raises:
-            Conflict: another run of this source is under way.
+            Conflict: another run of this source is under way, or the rows of one are held.
             Misconfigured: its rows are known by another key, or stand in another dataset.
         """
         async with self._database.own_connection() as connection:
             await self._lock(connection, new.source)
             async with connection.transaction():
                 begun = await self._begun(connection, new)
+            if isinstance(begun, int):
+                raise undecided(new.source, begun)
             yield begun
 
-    async def _begun(self, connection: AsyncConnection, new: NewRun) -> Begun:
+    async def _begun(self, connection: AsyncConnection, new: NewRun) -> Begun | int:
+        """Begin a run; or return the one whose rows are held, with runs that died recorded all the same."""
+        held = await self._ended_dead(connection, new.source)
+        if held is not None:
+            return held
         facts = {**asdict(new), "primary_key": orjson.dumps(new.primary_key).decode()}
         facts["holder"] = f"{socket.gethostname()}:{os.getpid()}"
         cursor = await connection.execute(self._sql["known"], facts)
@@ -94,10 +106,10 @@ class Runs:
         if known is not None:
             _check_known(new, known)
         await connection.execute(self._sql["declare"], {**facts, "first": known is None or known.rows == 0})
-        cursor = await connection.execute(self._sql["abandoned"], facts)
-        for (run_id,) in await cursor.fetchall():
-            await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
-        if new.beside:
+        await connection.execute(self._sql["schedule"], facts)
+        if new.lane != HOLD and new.trigger in _READS:
+            await abandon_hold(connection, new.source)
+        if new.beside or new.lane == HOLD:
             await connection.execute(self._sql["stale"], facts)
             await connection.execute(self._sql["unled"], facts)
         cursor = await connection.execute(self._sql["unfinished"], facts)
@@ -106,6 +118,16 @@ class Runs:
         run_id = await _single(cursor.fetchone())
         await connection.execute(self._sql["pass"], {**facts, "run_id": run_id, "resumed": resumed})
         return Begun(run_id=run_id, resumed=resumed, note=None if known is None else _note(new, known))
+
+    async def _ended_dead(self, connection: AsyncConnection, source: str) -> int | None:
+        """Record the runs of the source that died; return the one whose rows are held. That one had come to its end."""
+        cursor = await connection.execute(self._sql["abandoned"], {"source": source})
+        for run_id, held in await cursor.fetchall():
+            if held:
+                await self._end(connection, run_id, "success", None, 0)
+            else:
+                await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
+        return await waiting_run(connection, source)
 
     async def finish(self, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int) -> Counts:
         """End a run and return what it has committed.

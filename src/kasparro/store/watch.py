@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import orjson
 from psycopg import AsyncConnection, sql
@@ -13,7 +13,9 @@ from kasparro.model.facts import RunFacts
 from kasparro.model.finding import Finding, verdict_of
 from kasparro.model.profile import Profile
 from kasparro.model.schema import Schema
+from kasparro.store.browse_runs import listed
 from kasparro.store.database import Database
+from kasparro.store.lanes import hold
 from kasparro.store.queries import queries
 
 HISTORY = 120
@@ -77,13 +79,34 @@ class Watch:
             pages=pages,
         )
 
-    async def judged(
-        self, run_id: int, seen: Seen, facts: RunFacts, findings: Sequence[Finding], accepted: Schema | None
+    async def judged(  # noqa: PLR0913 - all that came of it
+        self,
+        run_id: int,
+        seen: Seen,
+        facts: RunFacts,
+        findings: Sequence[Finding],
+        accepted: Schema | None,
+        *,
+        held: bool = False,
     ) -> None:
-        """Keep what came of it, all at once. `accepted`: another version of the schema."""
+        """Keep what came of it, all at once.
+
+        Args:
+            run_id: The run.
+            seen: What it was judged by.
+            facts: What later runs are compared with.
+            findings: What is odd.
+            accepted: Another version of the schema.
+            held: Its rows wait for a decision, and so does that version.
+
+        Raises:
+            Stopped: its rows were to wait, and a later run has the source.
+        """
         async with self._database.connection() as connection, connection.transaction():
             version = seen.version
-            if accepted is not None:
+            if held:
+                await hold(connection, seen.source, run_id, None if accepted is None else accepted.to_json())
+            elif accepted is not None:
                 version = await self._accept(connection, seen.source, run_id, accepted, "evolve")
             await connection.execute(
                 self._sql["found"], {"source": seen.source, "run_id": run_id, **_columns(findings)}
@@ -99,10 +122,10 @@ class Watch:
             await connection.execute(self._sql["whole"], {"run_id": run_id, "profile": profile})
             await connection.execute(self._sql["forget"], {"source": seen.source, "run_id": run_id, "keep": HISTORY})
 
-    async def accept(self, source: str, run_id: int, schema: Schema, who: str) -> int:
-        """Accept a schema by hand; return its version."""
+    async def found(self, source: str, run_id: int, findings: Sequence[Finding]) -> None:
+        """Keep findings about a run that is not judged."""
         async with self._database.connection() as connection:
-            return await self._accept(connection, source, run_id, schema, who)
+            await connection.execute(self._sql["found"], {"source": source, "run_id": run_id, **_columns(findings)})
 
     async def profile(self, run_id: int) -> Profile | None:
         """Return the profile of a run; None when it is not kept."""
@@ -134,21 +157,11 @@ class Watch:
         limit: int = 20,
     ) -> Rows:
         """Return findings, newest first. `before`: only those with a smaller id."""
-        wanted: dict[str, tuple[LiteralString, Any]] = {
-            "source": ("source = %(source)s", source),
-            "run_id": ("run_id = %(run_id)s", run_id),
-            "severity": ("severity = %(severity)s", severity),
-            "kind": ("kind = %(kind)s", kind),
-            "before": ("id < %(before)s", before),
-        }
-        given = {name: pair for name, pair in wanted.items() if pair[1] is not None}
-        # Only what is asked for is in the statement, so that each has the plan of its own index.
-        conditions = sql.SQL(" AND ").join([sql.SQL("true"), *(sql.SQL(text) for text, _ in given.values())])
-        facts = {name: value for name, (_, value) in given.items()}
+        wanted = {"source": source, "run_id": run_id, "severity": severity, "kind": kind, "before": before}
         async with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=dict_row)
-            statement = sql.SQL(self._sql["findings"]).format(conditions=conditions)
-            await cursor.execute(statement, {**facts, "limit": limit})
+            statement = sql.SQL(self._sql["findings"]).format(**listed(wanted))
+            await cursor.execute(statement, {**wanted, "limit": limit})
             return await cursor.fetchall()
 
     async def _whole(self, connection: AsyncConnection, run_id: int) -> Profile:

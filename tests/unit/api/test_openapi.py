@@ -4,8 +4,10 @@ import pytest
 from starlette.testclient import TestClient
 
 PATHS = {"/data", "/data/{dataset}", "/stats", "/runs", "/runs/{run_id}", "/runs/compare", "/findings"} | {
-    *("/health", "/livez", "/readyz"),
+    *("/health", "/livez", "/readyz", "/metrics"),
 }
+
+DECISIONS = {"/runs/{run_id}/release", "/runs/{run_id}/drop"}
 
 
 @pytest.fixture
@@ -16,13 +18,22 @@ def document(client: TestClient) -> dict[str, Any]:
 
 def test_it_lists_what_there_is(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == PATHS
-    assert all(list(path) == ["get"] for path in document["paths"].values())
+    assert set(document["paths"]) == PATHS | DECISIONS
+    for path, operations in document["paths"].items():
+        assert list(operations) == (["post"] if path in DECISIONS else ["get"])
+
+
+def test_decisions_need_the_key_whether_reads_are_open_or_not(document: dict[str, Any]) -> None:
+    for path in DECISIONS:
+        operation = document["paths"][path]["post"]
+        assert operation["security"] == [{"ApiKey": []}, {"Bearer": []}]
+        assert {"401", "403", "404", "409", "422"} <= operation["responses"].keys()
 
 
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
-        for status, answer in operations["get"]["responses"].items():
+        (operation,) = operations.values()
+        for status, answer in operation["responses"].items():
             if int(status) >= 400 and (path, status) != ("/health", "503"):
                 assert answer["content"] == {
                     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}

@@ -138,3 +138,43 @@ def test_otherwise_it_serves(environ: dict[str, str]) -> None:
     settings = load_settings(environ, None)
     check_serving(settings)
     assert settings.environment == environ.get("ENVIRONMENT", "development")
+
+
+def test_traces_have_an_address_or_are_off() -> None:
+    assert load_settings({}, None).collector is None
+    assert load_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, None).collector == "http://c:4318/v1/traces"
+    whole = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://d/x"}
+    assert load_settings(whole, None).collector == "https://d/x"
+    assert load_settings({**whole, "OTEL_SDK_DISABLED": "true"}, None).collector is None
+
+
+def test_what_the_collector_is_sent_is_secret() -> None:
+    given = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:p%40ss-word@c:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-key=sesame%20open, x-other = hunter2",
+    }
+    settings = load_settings(given, None)
+    assert {"p%40ss-word", "p@ss-word", "sesame%20open", "sesame open", "hunter2"} <= settings.secrets
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+        ("OTEL_TRACES_SAMPLER", "always", "always_on"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2", "from 0 to 1"),
+        ("OTEL_TRACES_SAMPLER_ARG", "many", "not a number"),
+        ("OTEL_SDK_DISABLED", "maybe", "true or false"),
+    ],
+)
+def test_what_is_said_of_traces_matters_where_there_are_traces(name: str, text: str, problem: str) -> None:
+    assert load_settings({name: text}, None).collector is None, "it may be meant for other programs"
+    said = refusal({name: text, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"})
+    assert name in said
+    assert problem in said
+
+
+@pytest.mark.parametrize("text", ["localhost:4318", "grpc://c:4317", "http://", "http://[", "http://c:many"])
+def test_an_address_of_the_collector_that_is_none_is_refused(text: str) -> None:
+    assert "http:// or https:// address" in refusal({"OTEL_EXPORTER_OTLP_ENDPOINT": text})

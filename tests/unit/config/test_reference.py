@@ -4,7 +4,7 @@ from pathlib import Path
 from kasparro.config import load_settings
 from kasparro.config.reference import documentation, dotenv_example, keys_tables, write
 from kasparro.config.shape_schema import schema_of
-from kasparro.config.shapes import FieldShape, RuleShape, SourceShape
+from kasparro.config.shapes import FieldShape, RuleShape, ScheduleShape, SourceShape
 from kasparro.config.variables import VARIABLES
 from kasparro.sources.kinds import KINDS
 
@@ -23,9 +23,8 @@ def test_the_documentation_is_in_step() -> None:
 
 def test_the_documentation_names_every_variable_and_key() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    keys = {
-        key for shape in (*KINDS.values(), SourceShape, FieldShape, RuleShape) for key in schema_of(shape)["properties"]
-    }
+    shapes = (*KINDS.values(), SourceShape, ScheduleShape, FieldShape, RuleShape)
+    keys = {key for shape in shapes for key in schema_of(shape)["properties"]}
     missing = [name for name in (*(variable.name for variable in VARIABLES), *keys) if f"`{name}" not in text]
     assert missing == []
     assert len(keys) > 30

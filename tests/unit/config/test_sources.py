@@ -46,7 +46,7 @@ def test_rules_of_refreshes(mistakes_of: Mistaken, line: str, said: str) -> None
     assert found.split("sources.a.")[1] == said
 
 
-@pytest.mark.parametrize("key", ["schema_contract", "lookback", "backfill"])
+@pytest.mark.parametrize("key", ["lookback", "backfill"])
 def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
     assert mistakes_of(web(f"{key}: x")) == [
         f"kasparro.yaml:5: sources.a.{key}: is not available in this version; leave it out"
@@ -94,8 +94,9 @@ def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
 )
 def test_one_mistake_is_said_once(mistakes_of: Mistaken, line: str, said: str | None) -> None:
     keys = (
-        "auth, dataset, deletions, headers, key, mapping, max_deletions, max_rejects, pagination, primary_key, "
-        "rate_limit, raw_retention, schedule, sync_mode, timezone, type, url, wait, write_disposition"
+        "auth, dataset, deletions, headers, hold_on, key, mapping, max_deletions, max_rejects, pagination, "
+        "primary_key, rate_limit, raw_retention, schedule, schema_contract, sync_mode, timezone, type, url, wait, "
+        "write_disposition"
     )
     longer = {
         '"a.b": 1': f'"a.b": unknown key; the keys are {keys}',

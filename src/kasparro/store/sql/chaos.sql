@@ -49,15 +49,22 @@ FROM ({rows}) AS one LEFT JOIN raw_page AS page ON page.id = one.raw_page_id AND
 WHERE page.id IS NULL OR one.raw_index >= page.records
 LIMIT 10
 
--- unaccounted: runs that kept more records than they counted as a row, an unchanged row, a duplicate or a reject
-SELECT run.source, run.id, received.records, run.extracted
-FROM etl_run AS run JOIN (
-    SELECT run_id, sum(records) AS records FROM (
-        SELECT run_id, records FROM raw_page
+-- unaccounted: runs that kept more records than they counted as a row, an unchanged row, a duplicate or a reject; where rows
+-- take effect at the end, the last run of a pass counts for all of it, and pages whose rows have not taken effect do not count
+WITH each AS (
+    SELECT source, id, CASE WHEN lane = '' THEN id ELSE pass_id END AS pass,
+           inserted + updated + unchanged + duplicates + rejected AS counted
+    FROM etl_run
+), counted AS (SELECT source, pass, sum(counted) AS records FROM each GROUP BY source, pass)
+SELECT counted.source, counted.pass, received.records, counted.records
+FROM counted JOIN (
+    SELECT each.pass, sum(one.records) AS records FROM (
+        SELECT run_id, records FROM raw_page WHERE last_pass_id >= 0
         UNION ALL
         SELECT run_id, 1 FROM rejected_record WHERE raw_index IS NULL) AS one
-    GROUP BY run_id) AS received ON received.run_id = run.id
-WHERE received.records > run.inserted + run.updated + run.unchanged + run.duplicates + run.rejected
+    JOIN each ON each.id = one.run_id
+    GROUP BY each.pass) AS received USING (pass)
+WHERE received.records > counted.records
 
 -- ahead: sources whose checkpoints count records that are no row, and were not counted as anything else either
 SELECT checkpoint.source, checkpoint.records, coalesce(there.rows, 0), coalesce(run.others, 0)
@@ -67,10 +74,17 @@ LEFT JOIN (SELECT source, sum(updated + unchanged + duplicates + rejected) AS ot
     USING (source)
 WHERE checkpoint.records > coalesce(there.rows, 0) + coalesce(run.others, 0)
 
--- checkpoints: sources whose checkpoints count other records than their runs
+-- checkpoints: sources whose checkpoints count other records than their runs, apart from those whose rows have not taken effect
+WITH waiting AS (
+    SELECT run.source, run.lane, max(run.pass_id) AS pass_id
+    FROM etl_refresh JOIN etl_run AS run USING (source, lane) GROUP BY run.source, run.lane
+)
 SELECT source, checkpoint.records, run.records
 FROM (SELECT source, sum(extracted) AS records FROM etl_checkpoint WHERE lane = '' GROUP BY source) AS checkpoint
-FULL JOIN (SELECT source, sum(extracted) AS records FROM etl_run GROUP BY source) AS run USING (source)
+FULL JOIN (
+    SELECT source, sum(extracted) AS records FROM etl_run
+    WHERE (source, lane, pass_id) NOT IN (SELECT source, lane, pass_id FROM waiting) GROUP BY source
+) AS run USING (source)
 WHERE coalesce(checkpoint.records, 0) <> coalesce(run.records, 0)
 
 -- miscounted: sources whose rows are not as many as their totals say, or as their runs have inserted
@@ -91,7 +105,10 @@ WHERE extracted <> inserted + updated + unchanged + duplicates + rejected OR sta
 -- counters_of_sources: totals that differ from the sum of their runs
 SELECT total.source FROM etl_source AS total LEFT JOIN (
     SELECT source, count(*) AS runs, sum(extracted) AS extracted, sum(inserted) AS inserted, sum(updated) AS updated,
-           sum(unchanged) AS unchanged, sum(duplicates) AS duplicates, sum(rejected) AS rejected
+           sum(unchanged) AS unchanged, sum(duplicates) AS duplicates, sum(rejected) AS rejected, sum(deleted) AS deleted,
+           sum(pages) AS pages, sum(bytes) AS bytes
     FROM etl_run GROUP BY source) AS run USING (source)
-WHERE (total.runs, total.extracted, total.inserted, total.updated, total.unchanged, total.duplicates, total.rejected)
-   IS DISTINCT FROM (run.runs, run.extracted, run.inserted, run.updated, run.unchanged, run.duplicates, run.rejected)
+WHERE (total.runs, total.extracted, total.inserted, total.updated, total.unchanged, total.duplicates, total.rejected,
+       total.deleted, total.pages, total.bytes)
+   IS DISTINCT FROM (run.runs, run.extracted, run.inserted, run.updated, run.unchanged, run.duplicates, run.rejected,
+       run.deleted, run.pages, run.bytes)

@@ -11,14 +11,14 @@ WHERE run.source = %(source)s AND run.pass_id = (SELECT pass_id FROM etl_run WHE
 -- numbers: unused page numbers, ascending
 SELECT nextval('raw_page_id_seq') FROM generate_series(1, %(count)s)
 
--- raw_page: keep the pages; the same content of the same slice is there already
+-- raw_page: keep the pages; the same content of the same slice is there already; what is staged has no place yet among those that count
 INSERT INTO raw_page
     (id, source, kind, run_id, slice, origin, content_type, records, sha256, layout, content, merged_shape, merged_at,
      last_pass_id, last_number)
 SELECT page.id, %(source)s, %(kind)s, %(run_id)s, %(slice)s, page.origin, page.content_type, page.records, page.sha256,
        page.layout::json, page.content, %(shape)s, coalesce((
            SELECT sum(rewrites) FROM dataset_total WHERE dataset = %(dataset)s AND source = %(source)s), 0),
-       coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s), page.id
+       CASE WHEN %(staged)s THEN -1 ELSE coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s) END, page.id
 FROM unnest(%(ids)b::bigint[], %(origins)b::text[], %(content_types)b::text[], %(records)b::int[], %(sha256s)b::bytea[],
             %(layouts)b::text[], %(contents)b::text[])
      AS page (id, origin, content_type, records, sha256, layout, content)
@@ -27,8 +27,9 @@ RETURNING id
 
 -- raw_pages_known: of pages that come again: their numbers, and whether their rows are still as they left them; now they are the last
 UPDATE raw_page AS page
-SET last_number = greatest(page.last_number, given.number), last_at = now(),
-    last_pass_id = coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s)
+SET last_number = CASE WHEN %(staged)s THEN page.last_number ELSE greatest(page.last_number, given.number) END, last_at = now(),
+    last_pass_id = CASE WHEN %(staged)s THEN page.last_pass_id
+                   ELSE coalesce((SELECT pass_id FROM etl_run WHERE etl_run.id = %(run_id)s), %(run_id)s) END
 FROM (SELECT sha256, max(id) AS number FROM unnest(%(sha256s)b::bytea[], %(ids)b::bigint[]) AS one (sha256, id) GROUP BY sha256) AS given
 WHERE page.source = %(source)s AND md5(page.slice) = md5(%(slice)s) AND page.sha256 = given.sha256 AND (page.id <> ALL (%(added)s) OR page.id < given.number)
 RETURNING page.sha256, page.id, page.run_id = %(run_id)s,
@@ -45,6 +46,10 @@ WHERE id = ANY (%(ids)s)
 UPDATE raw_page SET merged_at = NULL WHERE id = ANY (%(ids)s)
 
 -- rejects: keep what could not become a row; met again, it is counted, not doubled
+WITH counted AS (
+    INSERT INTO metric_change (name, labels, value)
+    SELECT 'kasparro_rejects_total', ARRAY[%(source)s, code], count(*) FROM unnest(%(codes)s::text[]) AS code GROUP BY code
+)
 INSERT INTO rejected_record AS kept
     (source, run_id, last_run_id, slice, raw_page_id, raw_index, place, path, code, reason, value, raw, fingerprint)
 SELECT DISTINCT ON (fingerprint)
@@ -94,7 +99,7 @@ WITH moved AS (
 UPDATE etl_run
 SET pages = pages + %(pages)s, bytes = bytes + %(bytes)s, extracted = extracted + %(extracted)s, inserted = inserted + %(inserted)s,
     updated = updated + %(updated)s, unchanged = unchanged + %(unchanged)s, duplicates = duplicates + %(duplicates)s,
-    rejected = rejected + %(rejected)s
+    rejected = rejected + %(rejected)s, last_commit_at = clock_timestamp()
 WHERE id = %(run_id)s AND status = 'running' AND EXISTS (SELECT FROM moved)
 
 -- close: the slice was read to its end

@@ -18,8 +18,17 @@ SET kind = excluded.kind, dataset = excluded.dataset, origin = excluded.origin,
     primary_key = CASE WHEN %(beside)s AND NOT %(first)s THEN etl_source.primary_key ELSE excluded.primary_key END,
     shape = CASE WHEN %(first)s THEN excluded.shape ELSE etl_source.shape END
 
--- abandoned: runs of the source that died; we hold its lock, so nobody works on them
-SELECT id FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id
+-- schedule: when the source is to run, as it is declared now; null: nobody says
+WITH gone AS (
+    DELETE FROM source_schedule WHERE source = %(source)s AND %(schedule)s::text IS NULL
+)
+INSERT INTO source_schedule AS known (source, schedule)
+SELECT %(source)s, %(schedule)s::json WHERE %(schedule)s::text IS NOT NULL
+ON CONFLICT (source) DO UPDATE SET schedule = excluded.schedule, since = clock_timestamp()
+WHERE known.schedule::text IS DISTINCT FROM excluded.schedule::text
+
+-- abandoned: runs of the source that died, and whether their rows are held; we hold its lock, so nobody works on them
+SELECT id, held IS NOT NULL FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id FOR UPDATE
 
 -- stale: what is left of a refresh that cannot be gone on with: of another mapping, or refused at its end
 DELETE FROM etl_refresh
@@ -48,12 +57,25 @@ SET pass_id = CASE WHEN %(resumed)s THEN coalesce(
 WHERE id = %(run_id)s
 
 -- finish: end a run and add it to the totals of its source; a run that has ended already is left as it is; no clock that
--- was set back makes a run end before it began
+-- was set back makes a run end before it began; what channels may want to be told of it is written down
 WITH ended AS (
     UPDATE etl_run
     SET status = %(status)s, finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
     WHERE id = %(run_id)s AND status = 'running'
     RETURNING *
+), told AS (
+    INSERT INTO notification_event (channel, what, source, run_id)
+    SELECT channel.name, CASE WHEN ended.status = 'success' THEN 'recovery' ELSE 'failure' END, ended.source, ended.id
+    FROM ended CROSS JOIN notification_channel AS channel
+    WHERE channel.seen_at > now() - interval '7 days' AND (ended.status IN ('failed', 'partial', 'interrupted') OR (
+        ended.status = 'success' AND ended.trigger IN ('run', 'full_refresh') AND (
+            EXISTS (SELECT FROM notification_told AS known
+                    WHERE known.channel = channel.name AND known.source = ended.source AND known.what = 'failure')
+            OR EXISTS (SELECT FROM notification_event AS event
+                       WHERE event.channel = channel.name AND event.source = ended.source AND event.what = 'failure'))))
+), counted AS (
+    INSERT INTO metric_change (name, labels, value)
+    SELECT 'kasparro_runs_total', ARRAY[source, status], 1 FROM ended
 )
 UPDATE etl_source AS total
 SET runs = total.runs + 1,
@@ -64,8 +86,15 @@ SET runs = total.runs + 1,
     unchanged = total.unchanged + ended.unchanged,
     duplicates = total.duplicates + ended.duplicates,
     rejected = total.rejected + ended.rejected,
+    deleted = total.deleted + ended.deleted,
+    pages = total.pages + ended.pages,
+    bytes = total.bytes + ended.bytes,
+    last_commit_at = CASE WHEN ended.trigger IN ('replay', 'rejects') THEN total.last_commit_at
+                          ELSE greatest(total.last_commit_at, ended.last_commit_at) END,
     seconds = total.seconds + extract(epoch FROM ended.finished_at - ended.started_at),
     last_run_id = greatest(total.last_run_id, ended.id),
+    last_read_id = CASE WHEN ended.status = 'success' AND ended.trigger IN ('run', 'full_refresh') THEN ended.id
+                        ELSE total.last_read_id END,
     last_success_at = CASE WHEN ended.status = 'success' THEN ended.finished_at ELSE total.last_success_at END,
     last_failure_at = CASE WHEN ended.status IN ('failed', 'interrupted') THEN ended.finished_at ELSE total.last_failure_at END,
     last_error = CASE WHEN ended.status IN ('failed', 'interrupted') THEN ended.error ELSE total.last_error END
