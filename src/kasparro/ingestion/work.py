@@ -168,5 +168,5 @@ def _committed(unit: Unit, batch: Batch, counts: Counts, watch: _Watch) -> PageC
         pages=len(batch.pages),
         began=watch.began,
         seconds=watch.seconds,
-        reasons=reasons + Counter(refused=counts.rejected - reasons.total()),  # by the database: the rest
+        reasons=dict(reasons + Counter(refused=counts.rejected - reasons.total())),  # by the database: the rest
     )

@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,7 @@ async def test_each_step_is_told_with_its_time(run: Run) -> None:
     assert sum(event.records for event in shaped) == 4
     assert sum(event.pages for event in shaped) == sum(event.pages for event in committed) == 2
     assert sum((Counter(event.reasons) for event in committed), Counter()) == {"width": 2, "key_missing": 1}
+    assert all(asdict(event)["reasons"] == event.reasons for event in committed)  # as plain values, for JSON lines
     steps: list[PageRead | PagesShaped | PageCommitted] = [*read, *shaped, *committed]
     for event in steps:
         assert began - 1 <= event.began <= began + seconds + 1
