@@ -1,10 +1,12 @@
 """Asks the JSON schema of a class what may stand at a place: its keys, its options, whether it is a secret."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from kasparro.config.mistakes import Place
 
@@ -31,6 +33,17 @@ def adapter_of(shape: type) -> TypeAdapter[Any]:
 def schema_of(shape: type) -> Schema:
     """Return the JSON schema of a class."""
     return adapter_of(shape).json_schema()
+
+
+@cache
+def names_of(shape: type) -> tuple[str, ...]:
+    """Return the keys of a dataclass, as its JSON schema has them; without that schema, which takes long to make."""
+    hints = get_type_hints(shape, include_extras=True)
+    return tuple(_alias(hints[one.name]) or one.name for one in fields(shape) if one.init)
+
+
+def _alias(hint: object) -> str | None:
+    return next((one.alias for one in getattr(hint, "__metadata__", ()) if isinstance(one, FieldInfo)), None)
 
 
 def schema_at(shape: type, data: object, place: Place) -> Schema:

@@ -9,7 +9,7 @@ from kasparro.config.checking import check
 from kasparro.config.engine_words import timezone_names
 from kasparro.config.mappings import as_paths, check_paths, declare_mapping
 from kasparro.config.mistakes import Mistakes, Place
-from kasparro.config.shape_schema import keys_of, schema_of
+from kasparro.config.shape_schema import names_of
 from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, ContractShape, SourceShape
 from kasparro.config.suggestions import did_you_mean, not_one_of, shown
 from kasparro.model.contract import Contract, Word
@@ -61,7 +61,7 @@ def declare_source(name: str, data: Mapping[str, Any], known: Known, mistakes: M
     place = ("sources", name)
     check_source_name(name, place, mistakes)
     kind_class = _kind_class(data, known.kinds, place, mistakes)
-    own_keys = keys_of(schema_of(kind_class)) if kind_class is not None else ()
+    own_keys = names_of(kind_class) if kind_class is not None else ()
     common = [key for key in COMMON_KEYS if key not in own_keys]
     shape = check(SourceShape, {key: data[key] for key in common if key in data}, place, mistakes)
     own = {key: value for key, value in data.items() if key not in common}
@@ -166,7 +166,7 @@ def _kind_class(data: Mapping[str, Any], kinds: Kinds, place: Place, mistakes: M
 
 def _kind(kind_class: type, own: Mapping[str, Any], place: Place, mistakes: Mistakes) -> Any:  # noqa: ANN401
     """Return the instance made from the kind's own keys."""
-    keys = keys_of(schema_of(kind_class))
+    keys = names_of(kind_class)
     later = [key for key in own if key in LATER_KEYS and key not in keys]
     for key in later:
         mistakes.add((*place, key), "is not available in this version; leave it out")
@@ -192,7 +192,7 @@ def _check_timezone(name: str, place: Place, mistakes: Mistakes) -> None:
 def notes_of(declared: Declared, data: object, mistakes: Mistakes) -> list[str]:
     """Return a sentence for each key that is kept and has no effect in this version."""
     kind: type = declared.kind.__class__
-    own = keys_of(schema_of(kind))
+    own = names_of(kind)
     given = [key for key in NOTED_KEYS if isinstance(data, Mapping) and data.get(key) is not None and key not in own]
     notes = [mistakes.remark(("sources", declared.name, key), NOTED_KEYS[key]) for key in given]
     if declared.schedule is not None:
