@@ -95,7 +95,7 @@ def changes(accepted: Schema, seen: Profile) -> list[Finding]:
     for path in sorted(accepted.fields.keys() & seen.fields.keys()):
         known, now = accepted.fields[path], seen.fields[path]
         one = _type_change(path, known, now) or _null_change(path, known, now, seen.looked)
-        one = one or _new_value(path, known.seen, now)
+        one = one or _narrowing(path, known, now) or _new_value(path, known.seen, now)
         if one is not None:
             found.append(one)
     return found
@@ -110,9 +110,9 @@ def _types(one: FieldProfile) -> set[str]:
 def _type_change(path: str, accepted: SchemaField, now: FieldProfile) -> Finding | None:
     known = accepted.seen
     before, after = _types(known) | {*accepted.allowed}, _types(now)
-    more = after - before
+    more = after - before - ({"integer"} if "number" in before else set())  # an integer is a number, too
     if not before or not after or not more:
-        return _narrowing(path, known, now, before, after)
+        return None
     old, new = " or ".join(sorted(before)), " or ".join(sorted(after))
     if (before | after) & _NESTED:
         kind, severity = "shape_changed", "warning"
@@ -132,8 +132,10 @@ def _type_change(path: str, accepted: SchemaField, now: FieldProfile) -> Finding
     )
 
 
-def _narrowing(path: str, known: FieldProfile, now: FieldProfile, before: set[str], after: set[str]) -> Finding | None:
+def _narrowing(path: str, accepted: SchemaField, now: FieldProfile) -> Finding | None:
     """A type is no longer seen, of which several were to be expected."""
+    known = accepted.seen
+    before, after = _types(known) | {*accepted.allowed}, _types(now)
     filled = max(known.present - known.nulls, 1)
     lost = [one for one in before - after if known.types.get(one, 0) / filled * (now.present - now.nulls) >= _EXPECTED]
     if not after or not lost:

@@ -72,6 +72,11 @@ CHANGES: list[tuple[str, Callable[[Record], object], list[tuple[str, str]]]] = [
     ("renamed", rename, [("field_renamed", "rank")]),
     ("number to text", lambda one: one.update(rank=str(one["rank"])), [("type_changed", "rank")]),
     ("integer to number", lambda one: one.update(rank=one["rank"] + 0.5), [("type_widened", "rank")]),
+    (
+        "number to integer",
+        lambda one: one["quotes"]["USD"].update(price=round(one["quotes"]["USD"]["price"])),
+        [("type_narrowed", "quotes.USD.price")],
+    ),
     ("time to day", lambda one: one.update(updated_at=one["updated_at"][:10]), [("type_changed", "updated_at")]),
     ("nested", nest, [("shape_changed", "name")]),
     ("flattened", lambda one: one.update(quotes=one["quotes"]["USD"]["price"]), [("shape_changed", "quotes")]),
