@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kasparro.model.finding import Verdict
+from kasparro.model.held import HeldState
 from kasparro.model.run import RunStatus
 
 Milliseconds = Annotated[float, Field(description="Time in the server.")]
@@ -119,6 +121,8 @@ class Run(BaseModel):
     run_id: int
     source: str
     status: RunStatus
+    verdict: Verdict | None = Field(description="What is thought of it, apart from its status; null: not judged.")
+    held: HeldState | None = Field(description="Its rows wait, or waited, for a decision.")
     started_at: datetime
     finished_at: datetime | None
     seconds: float | None

@@ -48,6 +48,19 @@ def test_it_shows_sources_and_runs(client: TestClient) -> None:
     assert "1 min 30 s" in text
 
 
+def test_it_shows_what_is_thought_of_a_run(serve: Serve, seeded_url: str) -> None:
+    with psycopg.connect(seeded_url, autocommit=True) as connection:
+        last = "SELECT max(id) FROM etl_run WHERE status = 'success'"
+        row = connection.execute(
+            f"UPDATE etl_run SET verdict = 'bad', held = 'held' WHERE id = ({last}) RETURNING id"
+        ).fetchone()
+    assert row is not None
+    client = serve(seeded_url)
+    assert f'<a class="status bad" href="/runs/{row[0]}">bad</a> (held)' in client.get("/").text
+    (run,) = (one for one in client.get("/stats").json()["recent_runs"] if one["run_id"] == row[0])
+    assert (run["verdict"], run["held"]) == ("bad", "held")
+
+
 def test_names_and_errors_are_escaped(serve: Serve, seeded_url: str) -> None:
     evil = "<script>alert(1)</script>\"'&?#%"
     with psycopg.connect(seeded_url, autocommit=True) as connection:

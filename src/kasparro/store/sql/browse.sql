@@ -32,7 +32,7 @@ WITH each AS (
            (SELECT status FROM etl_run WHERE id = last_run_id) AS last_status, last_success_at, last_failure_at, last_error
     FROM etl_source AS known
 ), recent AS (
-    SELECT id AS run_id, source, status, started_at, finished_at,
+    SELECT id AS run_id, source, status, verdict, held, started_at, finished_at,
            extract(epoch FROM finished_at - started_at)::double precision AS seconds,
            extracted AS processed, inserted, updated, unchanged, duplicates, rejected, error_code, error
     FROM etl_run ORDER BY id DESC LIMIT %(limit)s
