@@ -108,6 +108,7 @@ def questions(size: Size, dice: random.Random) -> dict[str, Callable[[], str]]:
             f"/runs/compare?base={recent + anywhere(10_000)}&head={size.runs - anywhere(10_000)}"
         ),
         "`/health`": lambda: "/health",
+        "`/metrics`": lambda: "/metrics",
         "`/stats?limit=5`": lambda: "/stats?limit=5",
         "`/stats?limit=100`": lambda: "/stats?limit=100",
         "the page at `/`": lambda: "/",

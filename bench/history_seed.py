@@ -17,6 +17,7 @@ import orjson
 import psycopg
 
 from kasparro.model.facts import FieldFacts, RunFacts
+from kasparro.model.metrics import METRICS
 from kasparro.model.profile import SAMPLED, FieldProfile, Profile
 from kasparro.store.migrate import shipped
 
@@ -115,7 +116,13 @@ def seed(url: str, size: Size, say: Callable[[str], None]) -> None:
         for table, statement in (("etl_run", sql["runs"]), ("finding", sql["findings"])):
             with_indexes_later(connection, table, statement, given)
             say(f"{table}: {time.perf_counter() - since:.0f} s")
-        for statement in (sql["totals"], sql["schedules"], sql["profiles"]):
+        timed = [one for one in METRICS if one.buckets and one.labels == ("source",)]
+        given |= {
+            "names": [one.name for one in timed],
+            "bounds": [one.bounds for one in timed],
+            "buckets": [len(one.buckets) for one in timed],
+        }
+        for statement in (sql["totals"], sql["schedules"], sql["profiles"], sql["metrics"]):
             connection.execute(statement, given)
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")

@@ -51,3 +51,8 @@ FROM etl_source WHERE right(source, 1) < '5'
 
 -- profiles: of the runs that have facts
 INSERT INTO run_profile (run_id, profile) SELECT id, %(profile)s::json FROM etl_run WHERE facts IS NOT NULL
+
+-- metrics: what was timed of each source
+INSERT INTO metric (name, labels, bounds, value, counts)
+SELECT one.name, ARRAY[known.source], one.bounds, 1000, (SELECT array_agg(100) FROM generate_series(0, one.buckets))
+FROM etl_source AS known, unnest(%(names)s::text[], %(bounds)s::text[], %(buckets)s::int[]) AS one (name, bounds, buckets)
