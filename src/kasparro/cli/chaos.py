@@ -48,6 +48,8 @@ def chaos(  # noqa: PLR0913, PLR0917 - as many as the command has options
 
         return await disturbed(settings, sources or [], config, seeded, plan, screens)
 
+    # A shell lets its background jobs ignore Ctrl-C; SIGTERM, which comes as one, must end them all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = run_async(body)
     if as_json:
         broken = {name: wrong for name, wrong in found.items() if wrong}

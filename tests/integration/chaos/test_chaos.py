@@ -29,11 +29,20 @@ def chaos(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_whoever_ends_it_early_finds_nothing_left_behind(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "in_background"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, False)]
+)
+def test_whoever_ends_it_early_finds_nothing_left_behind(
+    tmp_path: Path, number: signal.Signals, *, in_background: bool
+) -> None:
+    # A shell lets its background jobs ignore Ctrl-C.
+    before = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if in_background else []
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
     with subprocess.Popen(
-        [*COMMAND, "--rounds", "50"], env={**kept, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+        [*before, *COMMAND, "--rounds", "50"],
+        env={**kept, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("Repeat this plan")
