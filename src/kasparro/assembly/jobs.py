@@ -212,7 +212,7 @@ async def _waits(database: Database, run_id: int) -> Held:
 
 
 async def _judged(parts: Parts, run_id: int, hold_on: HoldOn | None = None) -> Judged:
-    from kasparro.ingestion.watch import judge_run  # noqa: PLC0415 - loads numpy: not before a run has come to its end
+    from kasparro.ingestion.watch import judge_run  # noqa: PLC0415 - loads the judge: not before a run has come to its end
 
     return await judge_run(
         Watch(parts.database),

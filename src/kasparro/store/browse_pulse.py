@@ -7,7 +7,6 @@ So one probe at a time runs in the background, and whoever asks waits for it onl
 import asyncio
 import contextlib
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -15,8 +14,9 @@ from typing import Self
 import structlog
 from psycopg import AsyncConnection
 
-from kasparro.errors import KasparroError, Misconfigured, SchemaBroken, StoreBusy
+from kasparro.errors import KasparroError, Misconfigured, SchemaBroken
 from kasparro.store.database import Database, translated
+from kasparro.store.kept_connection import KeptConnection
 from kasparro.store.migrate import is_current
 from kasparro.store.queries import queries
 
@@ -56,8 +56,7 @@ class Pulse:
         self._wait = wait
         self._give_up = give_up
         self._probe: asyncio.Task[Beat] | None = None
-        self._open = AsyncExitStack()
-        self._connection: AsyncConnection | None = None
+        self._kept = KeptConnection(database)
         self._health = queries("browse")["health"]
 
     async def __aenter__(self) -> Self:
@@ -70,7 +69,7 @@ class Pulse:
             self._probe.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._probe
-        await self._drop()
+        await self._kept.drop()
 
     async def take(self) -> Beat:
         """Probe, or join the probe under way. Never raises, and never waits longer than `wait`."""
@@ -82,25 +81,13 @@ class Pulse:
     async def _run(self) -> Beat:
         try:
             async with asyncio.timeout(self._give_up):
-                return await self._twice()
+                return await self._kept.ask(self._look)
         except (KasparroError, TimeoutError) as error:
             _log.warning("database does not answer", error=str(error) or "it hangs")
-            await self._drop()
+            await self._kept.drop()
             return Beat()
 
-    async def _twice(self) -> Beat:
-        """Look; a connection that was kept from an earlier probe may have died with a restart of the server."""
-        kept = self._connection is not None
-        try:
-            return await self._look()
-        except StoreBusy:
-            await self._drop()
-            if not kept:
-                raise
-        return await self._look()
-
-    async def _look(self) -> Beat:
-        connection = await self._connected()
+    async def _look(self, connection: AsyncConnection) -> Beat:
         with translated(self._database.place):
             start = time.perf_counter()
             await connection.execute("SELECT 1")
@@ -118,16 +105,3 @@ class Pulse:
         cursor = await connection.execute(self._health)
         runs, failing = await cursor.fetchone() or ("{}", False)
         return Beat(connected=True, latency=latency, migrated=True, failing=failing, runs=runs)
-
-    async def _connected(self) -> AsyncConnection:
-        if self._connection is None or self._connection.closed:
-            await self._drop()
-            self._connection = await self._open.enter_async_context(self._database.own_connection())
-        return self._connection
-
-    async def _drop(self) -> None:
-        """Close the connection without asking it anything."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-        await self._open.aclose()

@@ -9,15 +9,15 @@ anew, and the whole total would be taken for an increase when the database is ba
 import asyncio
 import contextlib
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import structlog
 from psycopg import AsyncConnection
 
-from kasparro.errors import KasparroError, StoreBusy
+from kasparro.errors import KasparroError
 from kasparro.model.metrics import (
     CHECKPOINT_LAG,
     DATABASE_UP,
@@ -31,6 +31,7 @@ from kasparro.model.metrics import (
 from kasparro.observe.metrics import Meter, Readings, Series, Tally, added
 from kasparro.observe.metrics_text import completed
 from kasparro.store.database import Database, translated
+from kasparro.store.kept_connection import KeptConnection
 from kasparro.store.metrics import MetricWriter, read_metrics
 
 _log = structlog.get_logger("kasparro.metrics")
@@ -68,8 +69,7 @@ class Scraper:
         self._beat: asyncio.Task[None] | None = None
         self._last: _Read | None = None
         self._turn = asyncio.Lock()
-        self._open = AsyncExitStack()
-        self._connection: AsyncConnection | None = None
+        self._kept = KeptConnection(database)
 
     async def __aenter__(self) -> Self:
         self._beat = asyncio.create_task(self._writing())
@@ -84,7 +84,7 @@ class Scraper:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         await self._tried(last=True)
-        await self._drop()
+        await self._kept.drop()
 
     async def scrape(self) -> Readings:
         """Return all that is known. Never raises, and never waits longer than `wait`."""
@@ -118,26 +118,14 @@ class Scraper:
         async with self._turn:
             try:
                 async with asyncio.timeout(self._wait if last else self._give_up):
-                    await self._twice(read=read, last=last)
+                    await self._kept.ask(partial(self._once, read=read, last=last))
             except (KasparroError, TimeoutError) as error:
                 _log.warning("metrics are written later", reason=str(error) or "the database hangs")
-                await self._drop()
+                await self._kept.drop()
                 return False
         return True
 
-    async def _twice(self, *, read: bool, last: bool) -> None:
-        """A connection that was kept may have died with a restart of the server: then once more over another one."""
-        kept = self._connection is not None
-        try:
-            await self._once(read=read, last=last)
-        except StoreBusy:
-            await self._drop()
-            if not kept:
-                raise
-            await self._once(read=read, last=last)
-
-    async def _once(self, *, read: bool, last: bool) -> None:
-        connection = await self._connected()
+    async def _once(self, connection: AsyncConnection, *, read: bool, last: bool) -> None:
         with translated(self._database.place):
             await self._writer.write(connection)
             if read:
@@ -145,16 +133,3 @@ class Scraper:
                 self._writer.seen()
             if last:
                 await self._writer.leave(connection)
-
-    async def _connected(self) -> AsyncConnection:
-        if self._connection is None or self._connection.closed:
-            await self._drop()
-            self._connection = await self._open.enter_async_context(self._database.own_connection())
-        return self._connection
-
-    async def _drop(self) -> None:
-        """Close the connection without asking it anything."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-        await self._open.aclose()
