@@ -1,6 +1,7 @@
 """The server itself. Loaded only where something is served: it takes longer to import than all the rest."""
 
 import asyncio
+import gc
 import socket
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment] # signals are ours
     shown = "localhost" if host in {"127.0.0.1", "::1", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
     screens.out.print(f"Serving on http://{shown}:{port} (rows: /data, documentation: /docs). Ctrl-C stops.")
+    _settle()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -41,3 +43,14 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     stopped.cancel()
     with suppress(asyncio.CancelledError):
         await stopped
+
+
+def _settle() -> None:
+    """Spare the collector of garbage what stays loaded, and let it look less often.
+
+    A scrape of 200 sources makes some 50,000 values, none of them in a circle; looking for one among them, and among
+    all that the framework holds, took half of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)

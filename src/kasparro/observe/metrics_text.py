@@ -7,7 +7,7 @@ read them back with it.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import reduce
-from itertools import accumulate, chain, groupby, repeat
+from itertools import accumulate, groupby
 from operator import add
 from typing import get_args
 
@@ -72,12 +72,13 @@ def metrics_text(readings: Readings, *, openmetrics: bool) -> bytes:
     for series, tally in readings.items():
         if series.name in grouped:
             grouped[series.name].append((series, tally))
-    lines: list[str] = []
+    lines, escapes = list[str](), _Escapes()
     for metric in METRICS:
         found = [pair for pair in grouped[metric.name] if len(pair[0].labels) == len(metric.labels)]
         if found:
             lines += _head(metric, openmetrics=openmetrics)
-            lines += _buckets(metric, found) if metric.kind == "histogram" else _values(metric, found)
+            rows = _buckets if metric.kind == "histogram" else _values
+            lines += rows(metric, found, escapes)
     if openmetrics:
         lines.append("# EOF")
     return ("\n".join(lines) + "\n").encode()
@@ -91,21 +92,24 @@ def _head(metric: Metric, *, openmetrics: bool) -> Iterator[str]:
         yield f"# UNIT {name} {metric.unit}"
 
 
-def _values(metric: Metric, found: Iterable[tuple[Series, Tally]]) -> Iterator[str]:
+def _values(metric: Metric, found: Iterable[tuple[Series, Tally]], escapes: "_Escapes") -> Iterator[str]:
     line = f"{metric.name}{{{_labels(metric)}}} %s" if metric.labels else f"{metric.name} %s"
-    for series, tally in sorted(found, key=_by_labels):
-        yield line % (*map(_escaped, series.labels), _number(tally.value))
+    for series, tally in sorted(found):
+        yield line % (*map(escapes.__getitem__, series.labels), _number(tally.value))
 
 
-def _buckets(metric: Metric, found: Iterable[tuple[Series, Tally]]) -> Iterator[str]:
-    now, bounds = metric.bounds, [*map(repr, metric.buckets), "+Inf"]
-    each = [f'{metric.name}_bucket{{%s,le="{bound}"}} %s' for bound in bounds]
-    lines = "\n".join([*each, f"{metric.name}_count{{%s}} %s", f"{metric.name}_sum{{%s}} %s"])
-    for labels, pairs in groupby(sorted(found, key=_by_labels), key=_by_labels):
+def _buckets(metric: Metric, found: Iterable[tuple[Series, Tally]], escapes: "_Escapes") -> Iterator[str]:
+    now, bounds, labelled = metric.bounds, [*map(repr, metric.buckets), "+Inf"], _labels(metric)
+    each = [f'{metric.name}_bucket{{%s,le="{bound}"}} %%s' for bound in bounds]
+    lines = "\n".join([*each, f"{metric.name}_count{{%s}} %%s", f"{metric.name}_sum{{%s}} %%s"])
+    places = len(bounds) + 2
+    for labels, pairs in groupby(sorted(found), key=_by_labels):
         parts = [one if series.bounds == now else _rebinned(metric, series.bounds, one) for series, one in pairs]
-        total = reduce(add, parts)
-        heights, told = list(accumulate(total.counts)), _labels(metric) % tuple(map(_escaped, labels))
-        yield lines % tuple(chain(*zip(repeat(told), (*heights, heights[-1], _number(total.value)), strict=False)))
+        total = parts[0] if len(parts) == 1 else reduce(add, parts)
+        heights = tuple(accumulate(total.counts))
+        # The labels first, as they are the same in each line; a percent sign in them is text, and no place for a value.
+        told = (labelled % tuple(map(escapes.__getitem__, labels))).replace("%", "%%")
+        yield lines % ((told,) * places) % (*heights, heights[-1], _number(total.value))
 
 
 def _by_labels(pair: tuple[Series, Tally]) -> tuple[str, ...]:
@@ -122,6 +126,14 @@ def _rebinned(metric: Metric, bounds: str, tally: Tally) -> Tally:
 
 def _labels(metric: Metric) -> str:
     return ",".join(f'{name}="%s"' for name in metric.labels)
+
+
+class _Escapes(dict[str, str]):
+    """Values of labels as they are written, each escaped once: a name of a source stands in a hundred lines."""
+
+    def __missing__(self, label: str) -> str:
+        self[label] = _escaped(label)
+        return self[label]
 
 
 def _escaped(text: str) -> str:

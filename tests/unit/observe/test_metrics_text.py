@@ -59,11 +59,15 @@ def test_both_formats_tell_the_same() -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))
 def test_any_name_of_a_source_comes_back(name: str) -> None:
     # Lines end at \n alone; the parsers cut at it too.
-    readings = {Series(PAGES.name, (name,)): Tally(3), Series(BUILD_INFO.name, ("1",)): Tally(1)}
+    meter = Meter()
+    meter.time(COMMIT_DURATION, 0.1, name)
+    readings = {Series(PAGES.name, (name,)): Tally(3), Series(BUILD_INFO.name, ("1",)): Tally(1), **meter.look()}
     for openmetrics in (True, False):
         found = {one.name: one for one in samples(readings, openmetrics=openmetrics)}
         assert found[PAGES.name].labels == {"source": name}
         assert found[PAGES.name].value == 3
+        assert found[f"{COMMIT_DURATION.name}_count"].labels == {"source": name}
+        assert found[f"{COMMIT_DURATION.name}_count"].value == 1
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.1, 1e-9, 1795707287.306659, 2**53, 2**53 - 1, 1e300, 123456789012345])
