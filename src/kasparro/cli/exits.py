@@ -24,6 +24,8 @@ def exit_of_results(results: Iterable[RunResult]) -> int:
 
 
 def _exit_of_result(result: RunResult) -> int:
+    if result.status == "parked":
+        return PARKED
     if result.status in {"failed", "partial"}:
         return _BY_CODE.get(result.error_code or "", FAILED)
     return LOOK if result.counts.rejected or result.held is not None else OK

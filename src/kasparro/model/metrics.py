@@ -62,7 +62,7 @@ RUNS = Metric(
     kind="counter",
     labels=("source", "status"),
     unit="runs",
-    help="Runs that ended: success, partial, failed, stopped or interrupted.",
+    help="Runs that ended: success, partial, failed, stopped, parked or interrupted.",
 )
 RUNS_RUNNING = Metric(
     name="kasparro_runs_running",

@@ -4,6 +4,7 @@
         ├─────> partial       read to its end, but something was left out and is named in `error`
         ├─────> failed        an error ended it; what was committed stays
         ├─────> stopped       told to stop; the next run goes on
+        ├─────> parked        asked to wait for longer than a run stays; goes on at `resume_at`
         └─────> interrupted   the process died; found by the next run, which goes on
 
 `partial` and the rest never change again.
@@ -15,7 +16,7 @@ from typing import Literal
 
 from kasparro.model.held import Held
 
-RunStatus = Literal["running", "success", "partial", "failed", "stopped", "interrupted"]
+RunStatus = Literal["running", "success", "partial", "failed", "stopped", "parked", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class RunResult:
         error_code: `code` of the error.
         verdict: `ok`, `suspicious` or `bad`, apart from the status; None when it was not judged.
         held: What waits for a decision; None when nothing does.
+        resume_at: When a parked run goes on; None of any other.
     """
 
     source: str
@@ -74,3 +76,4 @@ class RunResult:
     verdict: str | None = None
     held: Held | None = None
     started_at: datetime | None = None
+    resume_at: datetime | None = None

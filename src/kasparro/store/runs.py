@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -129,7 +130,14 @@ class Runs:
                 await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
         return await waiting_run(connection, source)
 
-    async def finish(self, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int) -> Counts:
+    async def finish(
+        self,
+        run_id: int,
+        status: RunStatus,
+        error: tuple[str, str] | None,
+        retries: int,
+        resume_at: datetime | None = None,
+    ) -> Counts:
         """End a run and return what it has committed.
 
         Args:
@@ -137,9 +145,10 @@ class Runs:
             status: Any but `running`.
             error: Code and sentence, without secrets.
             retries: Attempts that were repeated.
+            resume_at: When a parked run goes on; None of any other.
         """
         async with self._database.connection() as connection:
-            await self._end(connection, run_id, status, error, retries)
+            await self._end(connection, run_id, status, error, retries, resume_at)
             await connection.execute(self._sql["remember"], {"run_id": run_id})
             await connection.execute(self._sql["forget"], {"run_id": run_id, "keep": REMEMBERED - 1})
         return await self.committed([run_id])
@@ -161,11 +170,18 @@ class Runs:
         who = f"run {row[0]} by {row[1]}, since {row[2]:%Y-%m-%d %H:%M:%S} UTC" if row is not None else "just started"
         raise Conflict(f"Another run of {source} is under way ({who}). Wait for it to end, or stop it.")
 
-    async def _end(
-        self, connection: AsyncConnection, run_id: int, status: RunStatus, error: tuple[str, str] | None, retries: int
+    async def _end(  # noqa: PLR0913, PLR0917 - the columns of the end of a run
+        self,
+        connection: AsyncConnection,
+        run_id: int,
+        status: RunStatus,
+        error: tuple[str, str] | None,
+        retries: int,
+        resume_at: datetime | None = None,
     ) -> None:
         code, text = error if error is not None else (None, None)
-        facts = {"run_id": run_id, "status": status, "error_code": code, "error": text, "retries": retries}
+        ended = {"run_id": run_id, "status": status, "error_code": code, "error": text}
+        facts = {**ended, "retries": retries, "resume_at": resume_at}
         await connection.execute(self._sql["finish"], facts)
 
 

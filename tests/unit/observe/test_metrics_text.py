@@ -110,8 +110,8 @@ def test_what_the_table_does_not_know_is_left_out() -> None:
 def test_a_source_begins_with_zeros() -> None:
     told = completed({Series(PAGES.name, ("a",)): Tally(1), Series(RUNS.name, ("a", "failed")): Tally(2)})
     runs = {series.labels[1]: tally.value for series, tally in told.items() if series.name == RUNS.name}
-    assert runs == {"success": 0, "partial": 0, "failed": 2, "stopped": 0, "interrupted": 0}
-    assert len(told) == 1 + 5 + 3 + 3 + 1 + 1 + 1
+    assert runs == {"success": 0, "partial": 0, "failed": 2, "stopped": 0, "parked": 0, "interrupted": 0}
+    assert len(told) == 1 + 6 + 3 + 3 + 1 + 1 + 1
 
 
 def test_sources_that_are_told_no_more_are_left_out() -> None:

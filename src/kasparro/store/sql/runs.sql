@@ -60,7 +60,7 @@ WHERE id = %(run_id)s
 -- was set back makes a run end before it began; what channels may want to be told of it is written down
 WITH ended AS (
     UPDATE etl_run
-    SET status = %(status)s, finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
+    SET status = %(status)s, resume_at = %(resume_at)s, finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
     WHERE id = %(run_id)s AND status = 'running'
     RETURNING *
 ), told AS (
