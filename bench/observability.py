@@ -2,13 +2,18 @@
 
 On is what a production process does: it writes its log, and gathers and writes down metrics; with `--traces` it also
 sends traces to a collector on loopback. Off, nobody is told what happens. Whole commands are timed, with start-up.
+
+`--instructions` counts those of the processor that the process executes instead, under valgrind: no other program and
+no warmer or cooler minute changes them. Start-up is counted apart, and left out.
 """
 
 import argparse
 import os
 import platform
+import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -89,6 +94,45 @@ def seconds(url: str, config: Path, *, on: bool, traces: str | None) -> float:
     return taken
 
 
+def instructions(url: str, config: Path, *, on: bool) -> int:
+    """Count what the processor executes for a first load into an empty database, start-up included."""
+    empty(url)
+    words = ["-m", "kasparro", "run", "--config"] if on else ["-m", "bench.observability", "--unobserved"]
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    more = {"DATABASE_URL": url, "ENVIRONMENT": "production", "PYTHONHASHSEED": "0"}
+    command_ = [*valgrind, sys.executable, *words, str(config)]
+    done = subprocess.run(command_, env={**os.environ, **more}, capture_output=True, text=True, check=True)
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if found is None:
+        raise RuntimeError(f"valgrind counted nothing: {done.stderr[-500:]}")
+    return int(found.group(1))
+
+
+def counted(url: str, folder: Path) -> None:
+    """Count the instructions of a load from a JSON API, 100 records a page, and write what those who listen add."""
+    full, small, config = folder / "flights.csv", folder / "small.csv", folder / "kasparro.yaml"
+    write_file(full, 1)
+    taken: dict[bool, list[int]] = {False: [], True: []}
+    for records in (100, 20_000):
+        with full.open() as source, small.open("w") as target:
+            target.writelines(line for line, _ in zip(source, range(records + 1), strict=False))
+        with serving(small, 100) as address:
+            config.write_text(declaration(address, dataset=True, api=True))
+            for on in (False, True):
+                taken[on].append(instructions(url, config, on=on))
+    off, on_ = (more - start for start, more in (taken[False], taken[True]))
+    lines = [
+        "Written by `python -m bench.observability --instructions`: what the process of a load executes, start-up left out.",
+        "",
+        "| what | records | off, millions | on, millions | cost |\n|---|---:|---:|---:|---:|",
+        f"| JSON API, 100 a page | 19,900 | {off / 1e6:,.0f} | {on_ / 1e6:,.0f} | {on_ / off - 1:+.1%} |",
+        "",
+        f"The limit is {LIMIT:.0%}. Python {platform.python_version()}, valgrind.",
+    ]
+    print(*lines, sep="\n")
+    write_section("Observability in instructions", lines)
+
+
 def compared(name: str, records: int, repeat: int, measure: Callable[[bool], float]) -> tuple[str, float]:
     """Measure off and on in turn, each first every other time; return a line, and the cost as a share.
 
@@ -134,6 +178,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9, help="how often each is measured")
     parser.add_argument("--traces", action="store_true", help="send traces, too")
     parser.add_argument("--dry", action="store_true", help="leave the file of results as it is")
+    parser.add_argument("--instructions", action="store_true", help="count instructions instead, with valgrind")
     parser.add_argument("--unobserved", metavar="CONFIG", help="only run these sources, with nobody listening")
     options = parser.parse_args()
     if options.unobserved is not None:
@@ -142,7 +187,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
     try:
         with EmbeddedServer(folder / "home") as server, collector() if options.traces else nullcontext() as traces:
-            report(server.url, folder, options, traces)
+            if options.instructions:
+                counted(server.url, folder)
+            else:
+                report(server.url, folder, options, traces)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
