@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,24 +16,36 @@ def scratch_folder() -> Iterator[Path]:
     """Give an empty folder of this process, and remove it afterwards; remove also those of dead processes.
 
     Raises:
-        Misconfigured: there is no room for one.
+        Misconfigured: there is no room for one, or somebody else has taken its place.
     """
-    root = Path(tempfile.gettempdir()) / f"kasparro-scratch-{os.geteuid()}"
+    where = "the folders of the system"
     try:
+        where = tempfile.gettempdir()  # fails where none of those that it knows can be written
+        root = Path(where) / f"kasparro-scratch-{os.geteuid()}"
         root.mkdir(mode=0o700, exist_ok=True)
+        _check_ours(root)
         for left in root.iterdir():
             if not _alive(left.name.split("-")[0]):
                 shutil.rmtree(left, ignore_errors=True)
         made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
     except OSError as error:
         raise Misconfigured(
-            f"Temporary files cannot be written below {root.parent}: {error.strerror or error}. "
+            f"Temporary files cannot be written below {where}: {error.strerror or error}. "
             "Free space there, or set TMPDIR to another directory."
         ) from error
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _check_ours(folder: Path) -> None:
+    """Where all may write, another user may have made the folder first, to read or exchange what is put into it."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise Misconfigured(
+            f"{folder} is not a folder of this user alone. Remove it, or set TMPDIR to a directory of your own."
+        )
 
 
 def _alive(pid: str) -> bool:

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ _LONGEST_SOCKET = 100
 
 _START_SECONDS = 120
 """How long a start may take: after a crash the server first replays its log."""
+
+_READ_ANY, _SET_BITS = 1 << 2, 1 << 8
+"""Bits of the privileges `CAP_DAC_READ_SEARCH` and `CAP_SETPCAP` among those of a process, on Linux."""
 
 _OWNER = "kasparro"
 """System user that runs the server when we are root, which PostgreSQL refuses to be."""
@@ -90,6 +94,23 @@ class EmbeddedServer:
                 "Set KASPARRO_HOME to a writable directory, or DATABASE_URL to a server."
             ) from error
 
+    def is_alive(self) -> bool:
+        """Tell whether the process of the server is there. Costs next to nothing, so it can be asked every second."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text(encoding="ascii", errors="replace").split("\n", 1)[0])
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def revive(self) -> None:
+        """Start the server again where it died. Raises StoreBusy: it does not start; the message names its log."""
+        with _locked(self.home / "postgres.start"):
+            if not self._runs():
+                self._launch()
+
     def stop(self) -> None:
         """Stop the server unless another process still uses it."""
         if self._users is None:
@@ -129,6 +150,7 @@ class EmbeddedServer:
         sockets = _socket_folder(self.data)
         if sockets != self.data:
             sockets.mkdir(mode=0o700, exist_ok=True)
+            _check_private(sockets)
             _give(sockets)
         self.log_file.touch()
         _give(self.log_file)
@@ -176,23 +198,25 @@ def _run(command: list[str], *, log: Path, stdin: bytes = b"") -> None:
 
 
 def _as_owner() -> list[str]:
-    """Words before a command that run it as the server's own user, where we are root.
-
-    It keeps one privilege, reading and passing through any folder: the binaries and the data may lie below a home
-    directory that is closed to others, and opening that would be worse.
-    """
+    """Words before a command that run it as the server's own user, where we are root."""
     if os.geteuid() != 0:
         return []
     owner = _owner()
-    rights = "+dac_read_search"
-    return [
-        "setpriv",
-        f"--reuid={owner.pw_uid}",
-        f"--regid={owner.pw_gid}",
-        "--clear-groups",
-        f"--inh-caps={rights}",
-        f"--ambient-caps={rights}",
-    ]
+    return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", *_kept_rights()]
+
+
+def _kept_rights() -> list[str]:
+    """Options of setpriv that keep one privilege of root: reading and passing through any folder.
+
+    The binaries and the data may lie below a home directory that is closed to others, and opening that would be worse.
+    PostgreSQL looks for its programs with `access()`, which takes every privilege off a user that is not root, unless
+    the kernel is told to leave them alone when users change. A container may have neither right to give; then the
+    folders must be open to the server's user.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    held = int(status.partition("CapEff:")[2].split()[0], 16)
+    kept = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"] if held & _READ_ANY else []
+    return [*kept, "--securebits=+no_setuid_fixup"] if kept and held & _SET_BITS else kept
 
 
 def _owner() -> pwd.struct_passwd:
@@ -219,6 +243,17 @@ def _give(path: Path) -> None:
     if os.geteuid() == 0:
         owner = _owner()
         os.chown(path, owner.pw_uid, owner.pw_gid)
+
+
+def _check_private(folder: Path) -> None:
+    """Where all may write, another user may have made the folder first, to put a server of their own into it."""
+    found = folder.lstat()
+    ours = {os.geteuid(), _owner().pw_uid} if os.geteuid() == 0 else {os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or found.st_mode & 0o077:
+        raise Misconfigured(
+            f"{folder} is to hold the socket of the embedded PostgreSQL, and belongs to somebody else, or others may "
+            "enter it. Remove it, or set KASPARRO_HOME to a directory with a shorter path."
+        )
 
 
 def _socket_folder(data: Path) -> Path:
