@@ -2,21 +2,18 @@
 
 On is what a production process does: it writes its log, and gathers and writes down metrics; with `--traces` it also
 sends traces to a collector on loopback. Off, nobody is told what happens. Whole commands are timed, with start-up.
-
-`--instructions` counts those of the processor that the process executes instead, under valgrind: no other program and
-no warmer or cooler minute changes them. Start-up is counted apart, and left out.
 """
 
 import argparse
+import asyncio
 import os
 import platform
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
+import time
 import timeit
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -37,6 +34,10 @@ from kasparro.observe.metrics import Meter
 from kasparro.observe.run_log import log_event
 from kasparro.store.database import Database
 from kasparro.store.embedded import EmbeddedServer
+from kasparro.store.metrics import MetricWriter
+
+EVERY = 5.0
+"""Seconds between two times that a process writes its metrics down."""
 
 LIMIT = 0.03
 """Share of the time that observability may cost."""
@@ -94,47 +95,8 @@ def seconds(url: str, config: Path, *, on: bool, traces: str | None) -> float:
     return taken
 
 
-def instructions(url: str, config: Path, *, on: bool) -> int:
-    """Count what the processor executes for a first load into an empty database, start-up included."""
-    empty(url)
-    words = ["-m", "kasparro", "run", "--config"] if on else ["-m", "bench.observability", "--unobserved"]
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    more = {"DATABASE_URL": url, "ENVIRONMENT": "production", "PYTHONHASHSEED": "0"}
-    command_ = [*valgrind, sys.executable, *words, str(config)]
-    done = subprocess.run(command_, env={**os.environ, **more}, capture_output=True, text=True, check=True)
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    if found is None:
-        raise RuntimeError(f"valgrind counted nothing: {done.stderr[-500:]}")
-    return int(found.group(1))
-
-
-def counted(url: str, folder: Path) -> None:
-    """Count the instructions of a load from a JSON API, 100 records a page, and write what those who listen add."""
-    full, small, config = folder / "flights.csv", folder / "small.csv", folder / "kasparro.yaml"
-    write_file(full, 1)
-    taken: dict[bool, list[int]] = {False: [], True: []}
-    for records in (100, 20_000):
-        with full.open() as source, small.open("w") as target:
-            target.writelines(line for line, _ in zip(source, range(records + 1), strict=False))
-        with serving(small, 100) as address:
-            config.write_text(declaration(address, dataset=True, api=True))
-            for on in (False, True):
-                taken[on].append(instructions(url, config, on=on))
-    off, on_ = (more - start for start, more in (taken[False], taken[True]))
-    lines = [
-        "Written by `python -m bench.observability --instructions`: what the process of a load executes, start-up left out.",
-        "",
-        "| what | records | off, millions | on, millions | cost |\n|---|---:|---:|---:|---:|",
-        f"| JSON API, 100 a page | 19,900 | {off / 1e6:,.0f} | {on_ / 1e6:,.0f} | {on_ / off - 1:+.1%} |",
-        "",
-        f"The limit is {LIMIT:.0%}. Python {platform.python_version()}, valgrind.",
-    ]
-    print(*lines, sep="\n")
-    write_section("Observability in instructions", lines)
-
-
-def compared(name: str, records: int, repeat: int, measure: Callable[[bool], float]) -> tuple[str, float]:
-    """Measure off and on in turn, each first every other time; return a line, and the cost as a share.
+def compared(name: str, records: int, repeat: int, measure: Callable[[bool], float]) -> tuple[str, float, float]:
+    """Measure off and on in turn, each first every other time; return a line, the cost as a share, and seconds off.
 
     The cost is the median of those of the pairs: a machine has better and worse minutes, and both of a pair are in one.
     """
@@ -147,21 +109,25 @@ def compared(name: str, records: int, repeat: int, measure: Callable[[bool], flo
     cost, spread = statistics.median(costs), f"{costs[0]:+.1%} to {costs[-1]:+.1%}"
     line = f"| {name} | {records:,} | {off:.2f} | {on_:.2f} | {cost:+.1%} | {spread} |"
     print(line, flush=True)
-    return line, cost
+    return line, cost, off
 
 
-def listening(times: int = 20_000) -> float:
-    """Return the seconds that those who listen take for what is told of one page."""
+def told_of_a_page() -> tuple[Event, ...]:
+    """Return what is told of one page."""
     began: dict[str, float] = {"began": 0.0, "seconds": 0.1}
     of: dict[str, Any] = {"source": "s", "run_id": 1, "slice_name": "a", **began}
-    page: tuple[Event, ...] = (
+    return (
         Fetched(source="s", host="h", method="GET", status=200, bytes_read=1, **began),
         PageRead(records=100, bytes_read=1, **of),
         PagesShaped(pages=1, records=100, **of),
         PageCommitted(counts=Counts(), bytes_read=1, done=None, **of),
     )
+
+
+def listening(times: int = 20_000) -> float:
+    """Return the seconds that those who listen take for what is told of one page."""
+    page, meter = told_of_a_page(), Meter()
     configure_logs(level="info", production=True, redact=Redactor([]))
-    meter = Meter()
 
     def told() -> None:
         for event in page:
@@ -171,6 +137,18 @@ def listening(times: int = 20_000) -> float:
     return timeit.timeit(told, number=times) / times
 
 
+async def writing(url: str, times: int = 200) -> float:
+    """Return the processor's seconds that it takes a process to write its metrics down once."""
+    meter = Meter()
+    async with Database(url) as database, database.connection() as connection:
+        writer, since = MetricWriter(meter), time.process_time()
+        for _ in range(times):
+            for event in told_of_a_page():
+                meter.emit(event)
+            await writer.write(connection)
+        return (time.process_time() - since) / times
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,7 +156,6 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9, help="how often each is measured")
     parser.add_argument("--traces", action="store_true", help="send traces, too")
     parser.add_argument("--dry", action="store_true", help="leave the file of results as it is")
-    parser.add_argument("--instructions", action="store_true", help="count instructions instead, with valgrind")
     parser.add_argument("--unobserved", metavar="CONFIG", help="only run these sources, with nobody listening")
     options = parser.parse_args()
     if options.unobserved is not None:
@@ -187,10 +164,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
     try:
         with EmbeddedServer(folder / "home") as server, collector() if options.traces else nullcontext() as traces:
-            if options.instructions:
-                counted(server.url, folder)
-            else:
-                report(server.url, folder, options, traces)
+            report(server.url, folder, options, traces)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -210,17 +184,20 @@ def report(url: str, folder: Path, options: argparse.Namespace, traces: str | No
         with serving(small, size) as address:
             config.write_text(declaration(address, dataset=True, api=True))
             found.append(compared(f"JSON API, {size:,} a page", once, options.repeat, load))
-    worst = max(cost for _, cost in found)
+    worst, off = max(cost for _, cost, _ in found), found[-1][2]
+    listen, write = listening(), asyncio.run(writing(url))
+    alone = once / 100 * listen + (off / EVERY + 1) * write
     said = [
         f"- On: production log, metrics{', traces' if options.traces else ''}. Off: nobody listens.",
         f"- The limit is {LIMIT:.0%}; the most that it costs is {worst:+.1%}.",
-        f"- What is told of one page takes those who listen {listening() * 1e6:.0f} microseconds, timed alone.",
+        f"- Timed alone: {listen * 1e6:.0f} microseconds a page for those who listen, {write * 1e3:.1f} ms for each time",
+        f"  that metrics are written down, every {EVERY:.0f} s: {alone / off:.1%} of the load at 100 a page.",
     ]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores. Medians of {options.repeat}, in turn."
     print(*said, machine, sep="\n")
     if not options.dry:
         head = "Written by `python -m bench.observability`."
-        lines = [head, "", *HEAD.splitlines(), *(line for line, _ in found), "", *said, "", machine]
+        lines = [head, "", *HEAD.splitlines(), *(line for line, _, _ in found), "", *said, "", machine]
         write_section("Observability", lines)
 
 
