@@ -190,7 +190,7 @@ def report(url: str, folder: Path, options: argparse.Namespace, traces: str | No
     said = [
         f"- On: production log, metrics{', traces' if options.traces else ''}. Off: nobody listens.",
         f"- The limit is {LIMIT:.0%}; the most that it costs is {worst:+.1%}.",
-        f"- Timed alone: {listen * 1e6:.0f} microseconds a page for those who listen, {write * 1e3:.1f} ms for each time",
+        f"- Timed alone: {listen * 1e6:.0f} microseconds a page for those who listen, {write * 1e3:.1f} ms each time",
         f"  that metrics are written down, every {EVERY:.0f} s: {alone / off:.1%} of the load at 100 a page.",
     ]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores. Medians of {options.repeat}, in turn."
