@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.errors import Broken, RateLimited, Unreachable
+from kasparro.resilience.parking import parks
 from kasparro.resilience.retry import RetryPolicy, Timing, longest_wait, retry_after_seconds, retrying, wait_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,17 +99,61 @@ async def test_total_time_counts_the_attempts_too() -> None:
     assert clock.waits == [1, 2]
 
 
-async def test_what_was_asked_for_is_waited_for() -> None:
+async def test_what_was_asked_for_is_waited_for_and_is_no_failure() -> None:
     clock = Clock()
-    await retrying(failing(RateLimited("slow", retry_after=90)), RetryPolicy(max_wait=5), timing=clock.timing)
-    assert clock.waits == [90]
+    call = failing(*[RateLimited("slow", retry_after=50)] * 5)
+    assert await retrying(call, RetryPolicy(attempts=2, max_wait=5), timing=clock.timing) == "done"
+    assert clock.waits == [50] * 5
 
 
-async def test_more_than_the_total_is_raised_at_once() -> None:
+async def test_a_wait_that_is_longer_than_a_run_waits_parks_it() -> None:
     clock = Clock()
     with pytest.raises(RateLimited) as caught:
-        await retrying(failing(RateLimited("slow", retry_after=301)), RetryPolicy(), timing=clock.timing)
-    assert caught.value.retry_after == 301
+        await retrying(failing(Unreachable("busy", retry_after=61, status=503)), RetryPolicy(), timing=clock.timing)
+    assert parks(caught.value) == caught.value.retry_after == 61
+    assert caught.value.facts["status"] == 503
+    assert clock.waits == []
+
+
+async def test_a_wait_that_does_not_end_before_the_deadline_parks_it() -> None:
+    clock = Clock()
+    call = failing(*[RateLimited("slow", retry_after=40)] * 9)
+    with pytest.raises(RateLimited) as caught:
+        await retrying(call, RetryPolicy(total_seconds=100), timing=clock.timing)
+    assert parks(caught.value) == 40
+    assert clock.waits == [40, 40]
+
+
+async def test_an_error_that_parks_is_raised_as_it_is() -> None:
+    clock = Clock()
+    error = RateLimited("no budget", retry_after=5, park=True)
+    with pytest.raises(RateLimited) as caught:
+        await retrying(failing(error), RetryPolicy(), timing=clock.timing)
+    assert caught.value is error
+    assert clock.waits == []
+
+
+async def test_who_asks_again_and_again_for_no_wait_fails() -> None:
+    clock = Clock()
+    with pytest.raises(RateLimited, match=r"tried 6 times") as caught:
+        await retrying(failing(*[RateLimited("slow", retry_after=0)] * 9), RetryPolicy(), timing=clock.timing)
+    assert parks(caught.value) is None
+    assert clock.waits == [1, 2, 4, 8, 16]
+
+
+async def test_a_host_that_is_left_alone_is_waited_for_and_is_no_failure() -> None:
+    clock = Clock(dice=0.5)
+    refused = [Unreachable("left alone", retry_after=30, breaker="open")] * 3
+    assert await retrying(failing(*refused), RetryPolicy(attempts=1), timing=clock.timing) == "done"
+    assert clock.waits == [30.5] * 3
+
+
+async def test_a_host_that_is_left_alone_for_too_long_is_a_failure() -> None:
+    clock = Clock()
+    refused = Unreachable("left alone", retry_after=301, breaker="open")
+    with pytest.raises(Unreachable, match=r"^left alone$") as caught:
+        await retrying(failing(refused), RetryPolicy(), timing=clock.timing)
+    assert parks(caught.value) is None
     assert clock.waits == []
 
 
