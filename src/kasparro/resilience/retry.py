@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal, TypeVar
 
 from kasparro.errors import Transient
+from kasparro.resilience.parking import LONGEST_WAIT, parked
 
 T = TypeVar("T")
 
@@ -29,13 +30,13 @@ class RetryPolicy:
     """How often and how long to try.
 
     Attributes:
-        attempts: Most attempts, the first one included.
-        total_seconds: No wait is begun that would end later than this after the first attempt began. It is also the
-            cap of `Retry-After`: what asks for longer is not waited for but raised, with the seconds in its facts.
+        attempts: Most attempts that fail, the first one included. An answer that asks to wait is no failure.
+        total_seconds: The deadline, from the beginning of the first attempt: no wait is begun that would end later.
         first_wait: Seconds; the longest first wait, or every wait when the backoff is constant.
         max_wait: Seconds; no wait of our own is longer.
         backoff: `exponential` doubles the longest wait each time and waits a random part of it (full jitter, so that
             many clients do not come back at once); `constant` waits `first_wait` each time.
+        longest_asked: Seconds; a wait that the other side asks for is waited for up to this, and parks beyond it.
     """
 
     attempts: int = 6
@@ -43,6 +44,7 @@ class RetryPolicy:
     first_wait: float = 1.0
     max_wait: float = 60.0
     backoff: Backoff = "exponential"
+    longest_asked: float = LONGEST_WAIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +88,45 @@ async def retrying(
     """Return what the call returns, calling it again after every `Transient` error that the policy allows.
 
     Raises:
+        RateLimited: a wait was asked for that is longer than `longest_asked`, or does not end before the deadline; its
+            facts say `park`. An error that says so itself is raised as it is.
         Transient: the last error, with the number of attempts in its message and facts.
     """
     time_ = Timing() if timing is None else timing
-    started, attempt = time_.clock(), 1
+    started, tries, failures = time_.clock(), 0, 0
     while True:
         try:
             return await call()
         except Transient as error:
-            wait = wait_after(policy, attempt, error.retry_after, time_.dice)
-            if attempt >= policy.attempts or time_.clock() - started + wait > policy.total_seconds:
-                raise _spent(error, attempt) from error
-            on_retry(attempt, wait, error)
+            if "park" in error.facts:
+                raise
+            asked, refused = error.retry_after, is_refusal(error)
+            tries += not refused
+            failures += not refused and not asked
+            wait = _next_wait(policy, tries, error, time_.dice)
+            late = time_.clock() - started + wait > policy.total_seconds
+            if asked and not refused and (late or asked > policy.longest_asked):
+                raise parked(error, asked if asked > policy.longest_asked else wait) from error
+            if late or failures >= policy.attempts:
+                raise _spent(error, tries) from error
+            on_retry(max(tries, 1), wait, error)
         await time_.sleep(wait)
-        attempt += 1
+
+
+def is_refusal(error: Transient) -> bool:
+    """Tell whether nothing was sent, as the circuit breaker of the host is open."""
+    return "breaker" in error.facts
+
+
+def _next_wait(policy: RetryPolicy, tries: int, error: Transient, dice: Callable[[], float]) -> float:
+    """Return the seconds to wait. A host that is left alone is asked when that ends, and not by all at once."""
+    if is_refusal(error):
+        return (error.retry_after or 0.0) + min(policy.first_wait, 1.0) * dice()
+    return wait_after(policy, tries, error.retry_after, dice)
 
 
 def _spent(error: Transient, attempts: int) -> Transient:
-    message = error.message if attempts == 1 else f"{error.message} (tried {attempts} times)"
+    message = error.message if attempts <= 1 else f"{error.message} (tried {attempts} times)"
     return type(error)(message, **{**error.facts, "attempts": attempts})
 
 

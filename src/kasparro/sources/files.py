@@ -21,6 +21,9 @@ Compression = Literal["auto", "none", "gzip", "bz2", "xz"]
 
 CHUNK = 1024 * 1024
 
+PLENTY, SWOLLEN = 1024**3, 200
+"""Bytes that a compressed file may unpack to in any case, and how many times its own size beyond that."""
+
 _PACKED: tuple[tuple[bytes, Compression], ...] = ((b"\x1f\x8b\x08", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "xz"))
 
 
@@ -118,21 +121,39 @@ def packed_as(start: bytes, stated: Compression) -> Compression:
     return next((name for magic, name in _PACKED if start.startswith(magic)), "none")
 
 
-def unpack(source: Path, target: Path, compression: Compression, origin: str) -> None:
+def unpack(source: Path, target: Path, compression: Compression, origin: str, plenty: int = PLENTY) -> None:
     """Write the decompressed content of a file to another, in constant memory.
 
+    Args:
+        source: The file.
+        target: Where its content goes.
+        compression: How it is compressed.
+        origin: What messages call it.
+        plenty: Bytes beyond which the content may not be more than `SWOLLEN` times the file: a few packed kilobytes
+            could fill any disk.
+
     Raises:
-        Broken: the file is damaged, cut short or not compressed that way.
+        Broken: the file is damaged, cut short, not compressed that way, or made to fill a disk.
     """
     with reading(origin):
+        most = max(plenty, SWOLLEN * source.stat().st_size)
         try:
             with _opened(source, compression) as packed, target.open("wb") as plain:
                 while piece := packed.read(CHUNK):
+                    if plain.tell() + len(piece) > most:
+                        raise Broken(_swollen(origin, most))
                     plain.write(piece)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise Broken(f"{origin} is no sound {compression} file ({error}); fetch or write it again") from error
+
+
+def _swollen(origin: str, most: int) -> str:
+    return (
+        f"{origin} unpacks to more than {most:,} bytes, {SWOLLEN} times its size, as files do that are made to fill a "
+        "disk; if it is sound, unpack it and name the plain file"
+    )
 
 
 def _opened(source: Path, compression: Compression) -> BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kasparro.model.events import Emit
 from kasparro.model.redact import Redactor
+from kasparro.resilience.breakers import Breakers
+from kasparro.resilience.parking import LONGEST_WAIT
 from kasparro.resilience.retry import Timing
 from kasparro.sources.auth import ApiKey, Basic, Bearer
 from kasparro.sources.http_options import HttpOptions
+from kasparro.sources.http_turns import FreeTurns, Turns
 from kasparro.sources.http_url import origin
 from kasparro.sources.tools import Answer, Request
 
@@ -40,9 +43,12 @@ class HttpClient:
         home: Address whose origin the credentials belong to; by default that of the first request. Say it where a run
             may begin at an address that an answer gave, as a resumed one may.
         redact: Masks secrets in errors and events, beside those of `auth` and `headers`, which are known here.
-        emit: Hears `Fetched` and `Retrying`.
+        emit: Hears `Fetched`, `Retrying` and `BreakerChanged`.
         timing: Clock, sleep and dice of the retries.
         transport: Replaces the network in tests.
+        turns: Says when a host may be asked; by default at any time.
+        breakers: Circuit breakers of the hosts; None: there are none, and each failure stands for itself.
+        longest_wait: Seconds; one who asks to wait for longer gets an error that parks the run.
     """
 
     def __init__(  # noqa: PLR0913 - each is one setting or one seam
@@ -57,6 +63,9 @@ class HttpClient:
         emit: Emit = _unheard,
         timing: Timing | None = None,
         transport: "httpx2.AsyncBaseTransport | None" = None,
+        turns: Turns | None = None,
+        breakers: Breakers | None = None,
+        longest_wait: float = LONGEST_WAIT,
     ) -> None:
         if home is not None:
             origin(home)  # what is no address is refused at once
@@ -70,6 +79,9 @@ class HttpClient:
             "emit": emit,
             "timing": Timing() if timing is None else timing,
             "transport": transport,
+            "turns": FreeTurns() if turns is None else turns,
+            "breakers": breakers,
+            "longest_wait": longest_wait,
         }
         self._entered = False
         self._loaded: LoadedClient | None = None

@@ -9,22 +9,28 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 from pydantic import SecretStr
 
-from kasparro.errors import Broken, Misconfigured, Transient
-from kasparro.model.events import Emit, Fetched, Retrying
+from kasparro.errors import Broken, Misconfigured
+from kasparro.model.events import Emit, Fetched
 from kasparro.model.redact import Redactor
 from kasparro.observe.trace_context import current_trace
-from kasparro.resilience.retry import Timing, retrying
+from kasparro.resilience.breakers import Breakers
+from kasparro.resilience.retry import Timing
 from kasparro.sources.auth import ApiKey, Basic, Bearer, credentials, remedy, secret_texts
 from kasparro.sources.http_body import ENCODINGS, beginning, pieces, saved
+from kasparro.sources.http_breaker import GuardedTurns
 from kasparro.sources.http_errors import refused, translated
+from kasparro.sources.http_inward import check_inward
 from kasparro.sources.http_options import HttpOptions
 from kasparro.sources.http_redirect import MOST, STATUSES, Hop, followed
+from kasparro.sources.http_trying import Trying
+from kasparro.sources.http_turns import Turns, Visit, host_of
 from kasparro.sources.http_url import Origin, origin, userinfo, with_params
 from kasparro.sources.tools import Answer, Request
 from kasparro.version import __version__
@@ -44,10 +50,14 @@ _LOOPBACK: Mapping[str, httpx2.AsyncBaseTransport | None] = {
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The defaults that differ between an answer held in memory and a file written to disk."""
+    """How long an attempt may take, by which option, and how large its body may be.
+
+    The defaults differ between an answer held in memory and a file written to disk.
+    """
 
     seconds: float
     size: int
+    option: str = "http.total_timeout"
 
 
 _ANSWER = _Limits(300.0, 128 * 1024**2)
@@ -67,6 +77,9 @@ class Wishes:
     emit: Emit
     timing: Timing
     transport: httpx2.AsyncBaseTransport | None
+    turns: Turns
+    breakers: Breakers | None
+    longest_wait: float
 
 
 class LoadedClient:
@@ -81,6 +94,15 @@ class LoadedClient:
         self._redactors = [Redactor(self._secrets), wishes.redact]
         self._emit = wishes.emit
         self._timing = wishes.timing
+        guard = _guard(wishes)
+        self._turns = wishes.turns if guard is None else guard
+        self._trying = Trying(
+            source=wishes.source,
+            policy=wishes.options.policy(wishes.longest_wait),
+            timing=wishes.timing,
+            emit=wishes.emit,
+            guard=guard,
+        )
         self._client = _client(wishes.options, wishes.transport)
         self._home: Origin | None = None
         if wishes.home is not None:
@@ -92,24 +114,24 @@ class LoadedClient:
 
     async def fetch(self, request: Request) -> Answer:
         """Return the answer, whole and decompressed."""
-        return await self._tried(request, lambda: self._answer(request))
+        return await self._tried(request, partial(self._answer, request))
 
     async def download(self, request: Request, target: Path) -> Answer:
         """Write the body to a file in constant memory; no file is left behind by a failure."""
-        return await self._tried(request, lambda: self._file(request, target))
+        return await self._tried(request, lambda _left: self._file(request, target))
 
     async def peek(self, request: Request) -> Answer:
         """Return the answer with no more than the beginning of its body, 8 KB at most."""
 
-        async def start() -> Answer:
-            async with self._exchange(request, self._limits(_ANSWER).seconds) as (hop, response):
+        async def start(left: float | None) -> Answer:
+            async with self._exchange(request, self._limits(_ANSWER, left)) as (hop, response):
                 return _answered(hop, response, await beginning(response, self._place(hop)))
 
         return await self._tried(request, start)
 
-    async def _answer(self, request: Request) -> Answer:
-        limits = self._limits(_ANSWER)
-        async with self._exchange(request, limits.seconds) as (hop, response):
+    async def _answer(self, request: Request, left: float | None) -> Answer:
+        limits = self._limits(_ANSWER, left)
+        async with self._exchange(request, limits) as (hop, response):
             body = bytearray()
             async for piece in pieces(response, limits.size, self._place(hop)):
                 body += piece
@@ -118,7 +140,7 @@ class LoadedClient:
     async def _file(self, request: Request, target: Path) -> Answer:
         limits = self._limits(_FILE)
         try:
-            async with self._exchange(request, limits.seconds) as (hop, response):
+            async with self._exchange(request, limits) as (hop, response):
                 await saved(pieces(response, limits.size, self._place(hop)), target)
                 return _answered(hop, response, b"")
         except BaseException:
@@ -126,17 +148,24 @@ class LoadedClient:
             raise
 
     @asynccontextmanager
-    async def _exchange(self, request: Request, seconds: float) -> AsyncIterator[tuple[Hop, httpx2.Response]]:
+    async def _exchange(self, request: Request, limits: _Limits) -> AsyncIterator[tuple[Hop, httpx2.Response]]:
         """Send, follow redirects, and yield the final answer, whose status is one that the caller expects."""
         self._settle(request.url)
         url, _ = userinfo(request.url)
         first = Hop(url=with_params(url, request.params), request=request)
+        # What must be known of each exchange with a host, limits or a circuit breaker, sees it as a turn: `http_turns`.
+        visit = Visit(self._turns, limits.seconds, self._timing.clock)
         with (
-            self._timed(first) as received,
-            translated(self._place(first), seconds=seconds, read_seconds=self._options.read_timeout),
+            self._timed(first, visit) as received,
+            translated(
+                self._place(first),
+                seconds=limits.seconds,
+                limit=limits.option,
+                read_seconds=self._options.read_timeout,
+            ),
         ):
-            async with asyncio.timeout(seconds):
-                hop, response = await self._followed(first)
+            async with visit:
+                hop, response = await self._followed(first, visit)
                 received.append(response)
                 try:
                     await self._checked(hop, response)
@@ -145,28 +174,31 @@ class LoadedClient:
                     await response.aclose()
 
     @contextmanager
-    def _timed(self, hop: Hop) -> Iterator[list[httpx2.Response]]:
-        """Tell how long the block took, and what answer was received in it."""
+    def _timed(self, hop: Hop, visit: Visit) -> Iterator[list[httpx2.Response]]:
+        """Tell how long the block took, without its waits for turns, and what answer was received in it."""
         began, since = self._timing.now().timestamp(), self._timing.clock()
         received: list[httpx2.Response] = []
         try:
             yield received
         finally:
-            to = origin(hop.url)
             fetched = Fetched(
                 source=self._source,
-                host=to.host if to.port in {80, 443} else f"{to.host}:{to.port}",
+                host=host_of(hop.url),
                 method=hop.request.method.upper(),
                 status=received[0].status_code if received else 0,
                 bytes_read=received[0].num_bytes_downloaded if received else 0,
-                began=began,
-                seconds=self._timing.clock() - since,
+                began=began + visit.waited,
+                seconds=max(self._timing.clock() - since - visit.waited, 0.0),
             )
-            self._emit(fetched)
+            if visit.hops:
+                self._emit(fetched)
 
-    async def _followed(self, hop: Hop) -> tuple[Hop, httpx2.Response]:
+    async def _followed(self, hop: Hop, visit: Visit) -> tuple[Hop, httpx2.Response]:
         for _ in range(MOST + 1):
+            check_inward(hop.url, self._home, self._place(hop))
+            await visit.turn(hop.url)
             response = await self._sent(hop)
+            visit.answered(response.status_code, response.headers)
             status = response.status_code
             if status not in STATUSES or status in hop.request.expect:
                 return hop, response
@@ -207,22 +239,8 @@ class LoadedClient:
             now=self._timing.now(),
         )
 
-    async def _tried(self, request: Request, call: Callable[[], Awaitable[T]]) -> T:
-        place = self._redacted(f"{request.method.upper()} {request.url}")
-
-        def tell(attempt: int, wait: float, error: Transient) -> None:
-            again = Retrying(
-                source=self._source,
-                place=place,
-                attempt=attempt,
-                wait=wait,
-                reason=error.message,
-                code=error.code,
-                asked=error.retry_after is not None,
-            )
-            self._emit(again)
-
-        return await retrying(call, self._options.policy(), on_retry=tell, timing=self._timing)
+    async def _tried(self, request: Request, call: Callable[[float | None], Awaitable[T]]) -> T:
+        return await self._trying.tried(self._redacted(f"{request.method.upper()} {request.url}"), call)
 
     def _settle(self, url: str) -> None:
         """Make the origin the home, if there is none yet, with the user and password that the address may hold."""
@@ -235,9 +253,11 @@ class LoadedClient:
             self._secrets |= secret_texts(self._auth, {})
             self._redactors.append(Redactor(self._secrets))
 
-    def _limits(self, default: _Limits) -> _Limits:
+    def _limits(self, default: _Limits, left: float | None = None) -> _Limits:
         seconds, size = self._options.total_timeout, self._options.max_bytes
-        return _Limits(default.seconds if seconds is None else seconds, default.size if size is None else size)
+        seconds = default.seconds if seconds is None else seconds
+        size = default.size if size is None else size
+        return _Limits(seconds, size) if left is None or left > seconds else _Limits(left, size, "http.retry_seconds")
 
     def _place(self, hop: Hop) -> str:
         return self._redacted(f"{hop.request.method.upper()} {hop.url}")
@@ -246,6 +266,15 @@ class LoadedClient:
         for redact in self._redactors:
             text = redact(text)
         return text
+
+
+def _guard(wishes: Wishes) -> GuardedTurns | None:
+    policy = wishes.options.breaker_policy()
+    if policy is None or wishes.breakers is None:
+        return None
+    return GuardedTurns(
+        wishes.turns, wishes.breakers, policy, source=wishes.source, emit=wishes.emit, timing=wishes.timing
+    )
 
 
 def _client(options: HttpOptions, transport: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:

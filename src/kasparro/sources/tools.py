@@ -57,6 +57,10 @@ class Http(Protocol):
         """Write the body to a file in constant memory and return the answer without it. Raises as `fetch`."""
         ...
 
+    async def peek(self, request: Request) -> Answer:
+        """Return the answer with no more than the beginning of its body. Raises as `fetch`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:

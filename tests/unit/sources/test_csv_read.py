@@ -28,6 +28,9 @@ class NoHttp:
     async def download(self, request: Request, target: Path) -> Answer:
         raise AssertionError(request.url, target)
 
+    async def peek(self, request: Request) -> Answer:
+        raise AssertionError(request.url)
+
 
 class Served:
     """Serves one file to whoever asks, and keeps what was asked."""
@@ -44,6 +47,9 @@ class Served:
             return Answer(url=request.url, status=304, headers=self.headers)
         target.write_bytes(self.body)  # noqa: ASYNC240 - a test has nothing else to do
         return Answer(url=request.url, status=200, headers=self.headers)
+
+    async def peek(self, request: Request) -> Answer:
+        raise AssertionError(request.url)
 
 
 @pytest.fixture

@@ -96,3 +96,13 @@ def test_stated_compression_wins() -> None:
     assert packed_as(gzip.compress(b""), "none") == "none"
     assert packed_as(b"a,b\n", "xz") == "xz"
     assert packed_as(b"a,b\n", "auto") == "none"
+
+
+@pytest.mark.parametrize(("name", "pack"), [("gzip", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+def test_a_file_made_to_fill_a_disk_is_given_up(tmp_path: Path, name: Compression, pack: Any) -> None:
+    (tmp_path / "a").write_bytes(pack(bytes(8 * 1024**2)))
+    with pytest.raises(Broken, match="a unpacks to more than"):
+        unpack(tmp_path / "a", tmp_path / "b", name, "a", plenty=1024**2)
+    assert (tmp_path / "b").stat().st_size <= 2 * 1024**2
+    unpack(tmp_path / "a", tmp_path / "b", name, "a")
+    assert (tmp_path / "b").stat().st_size == 8 * 1024**2, "what is not large may be as packed as it likes"

@@ -83,7 +83,7 @@ CERTIFICATE.verify_message = "self-signed certificate"
         (httpx2.RemoteProtocolError("x"), Unreachable, "broke off", 2),
         (httpx2.ProxyError("x"), Unreachable, "proxy", 2),
         (httpx2.LocalProtocolError("Illegal header value b'very-secret'"), Misconfigured, "what HTTP forbids", 1),
-        (TimeoutError(), Unreachable, "http.total_timeout", 2),
+        (TimeoutError(), Unreachable, "did not answer in full within 300 s", 2),
     ],
 )
 async def test_what_goes_wrong_on_the_way(error: Exception, kind: type[KasparroError], said: str, calls: int) -> None:

@@ -41,6 +41,9 @@ class FakeHttp:
     async def download(self, request: Request, target: Path) -> Answer:
         raise NotImplementedError
 
+    async def peek(self, request: Request) -> Answer:
+        raise NotImplementedError
+
 
 def tools(http: FakeHttp, **options: Any) -> Tools:
     return Tools(source="blog", http=http, scratch=Path(), folder=Path(), **options)
