@@ -1,4 +1,4 @@
-"""What can be known of the image, the compose file, the workflow and the Makefile without an engine to run them."""
+"""What can be known of the image, the compose file and the Makefile without an engine to run them."""
 
 import ast
 import json
@@ -20,9 +20,8 @@ from kasparro.config.variables import VARIABLES
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
-WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 MAKEFILE = ROOT / "Makefile"
-OURS = ("api", "ingest")
+OURS = ("api", "worker")
 WATCHING = ("prometheus", "grafana")
 TARGETS = [
     "up",
@@ -78,11 +77,8 @@ def last(name: str) -> str:
     return [rest for found, rest in stages()[-1] if found == name][-1]
 
 
-@pytest.mark.parametrize(
-    ("schema", "path"), [("compose-spec", COMPOSE), ("github-workflows", WORKFLOW)], ids=["compose", "workflow"]
-)
-def test_files_are_valid_against_their_schema(schema: str, path: Path) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
+def test_the_compose_file_is_valid_against_its_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -93,10 +89,25 @@ def test_the_compose_file_has_the_services_and_a_check_of_the_database() -> None
     assert services["db"]["image"] == "postgres:18"
     assert services["db"]["volumes"] == ["db:/var/lib/postgresql"], "where images of PostgreSQL 18 and newer keep data"
     assert "pg_isready" in services["db"]["healthcheck"]["test"]
-    for name in ("ingest", *WATCHING):
+    for name in WATCHING:
         assert services[name]["profiles"], "it would be started with the others"
     for name in OURS:
         assert services[name]["depends_on"] == {"db": {"condition": "service_healthy"}}
+
+
+def test_one_service_builds_the_image_and_no_registry_is_asked_for_it() -> None:
+    services = read_yaml(COMPOSE)["services"]
+    assert {services[name]["image"] for name in OURS} == {"kasparro"}
+    assert [name for name in services if "build" in services[name]] == ["api"]
+    assert services["worker"]["pull_policy"] == "never"
+
+
+def test_the_worker_is_checked_by_its_heartbeat_and_has_time_to_finish() -> None:
+    worker = read_yaml(COMPOSE)["services"]["worker"]
+    assert worker["command"] == ["kasparro", "worker"]
+    assert worker["healthcheck"]["test"] == ["CMD", "kasparro", "workers", "--check"]
+    assert worker["stop_grace_period"] == "60s"
+    assert "ports" not in worker
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -259,20 +270,3 @@ def test_what_make_writes_leaves_the_embedded_postgresql_in_place(tmp_path: Path
     settings = load_settings(environ={}, dotenv=make_dotenv(tmp_path))
     assert settings.database_url is None
     assert settings.api_key is not None
-
-
-def test_the_workflow_may_only_read_and_runs_pinned_actions_on_every_python() -> None:
-    workflow = read_yaml(WORKFLOW)
-    assert workflow["permissions"] == {"contents": "read"}
-    for job in workflow["jobs"].values():
-        assert "permissions" not in job
-        assert job["timeout-minutes"] <= 60
-        used = [step["uses"] for step in job["steps"] if "uses" in step]
-        assert used
-        assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    prefix = "Programming Language :: Python :: "
-    named = [text.removeprefix(prefix) for text in project["classifiers"] if text.startswith(f"{prefix}3.")]
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == named
-    commands = [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
-    assert {"make check", "make test"} <= {*commands}
