@@ -3,15 +3,16 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kasparro.assembly.lateness import declare_schedules
-from kasparro.assembly.running import run_config
 from kasparro.assembly.storage import open_store
 from kasparro.assembly.tracing import heard, open_traces
 from kasparro.cli.context import (
@@ -24,12 +25,14 @@ from kasparro.cli.context import (
     settings_with_logs,
     with_stop,
 )
-from kasparro.cli.reporting import reporter
+from kasparro.cli.reporting import lines
 from kasparro.cli.run import summarise
+from kasparro.cli.telling import Told, telling_meanwhile
 from kasparro.config import Config, Settings, check_serving
 from kasparro.errors import Misconfigured
 from kasparro.model.run import RunResult
 from kasparro.store.database import Database
+from kasparro.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from kasparro.observe.traces import Traces
@@ -57,7 +60,7 @@ def serve(config: ConfigOption = None, host: HostOption = None, port: PortOption
                 async def served(stop: asyncio.Event) -> None:
                     if wanted is not None:
                         await declare_schedules(wanted, database)
-                    async with _telling(wanted, settings, database, stop):
+                    async with telling_meanwhile(wanted, settings, database, stop):
                         await serve_on(database, settings, listener, stop, screens, traces=traces)
 
                 await with_stop(served, lambda: None)
@@ -66,7 +69,7 @@ def serve(config: ConfigOption = None, host: HostOption = None, port: PortOption
 
 
 def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = None) -> None:
-    """Ingest all sources, and serve the API and the pages meanwhile and afterwards."""
+    """Run everything in one process: ingest all sources, then by their schedules, and serve the API and the pages."""
     screens = consoles()
     settings = settings_with_logs()
     check_serving(settings)
@@ -75,36 +78,67 @@ def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = 
     address = (host or settings.host, settings.port if port is None else port)
 
     async def body() -> None:
-        from kasparro.cli.listening import serve_on  # noqa: PLC0415 - as above
-
         with _listening(*address) as listener:
             async with open_traces(settings, wanted.secrets) as traces, open_store(settings) as database:
-
-                async def both(stop: asyncio.Event) -> None:
-                    await declare_schedules(wanted, database)
-                    serve = serve_on(database, settings, listener, stop, screens, traces=traces)
-                    serving = asyncio.create_task(serve)
-                    async with _telling(wanted, settings, database, stop) as ended:
-                        await ended(await _ingest(wanted, settings, database, stop, screens, traces))
-                        await serving
-
-                await with_stop(both, lambda: screens.errors.print("Stopping after the commit in hand."))
+                house = _House(wanted, settings, database, listener, screens, traces)
+                await with_stop(house.live, lambda: screens.errors.print("Stopping after the commit in hand."))
 
     run_async(body)
 
 
-async def _ingest(  # noqa: PLR0913, PLR0917 - each is a part that is open already
-    wanted: Config,
-    settings: Settings,
-    database: Database,
-    stop: asyncio.Event,
-    screens: Consoles,
-    traces: "Traces | None",
-) -> Collection[RunResult]:
-    with reporter(as_json=False, errors=screens.errors, production=settings.environment == "production") as emit:
-        results = await run_config(wanted, settings, database=database, emit=heard(traces, emit), stop=stop)
-    summarise(screens, results, as_json=False)
-    return results.values()
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What the parts of `up` share."""
+
+    config: Config
+    settings: Settings
+    database: Database
+    listener: socket.socket
+    screens: Consoles
+    traces: "Traces | None"
+
+    async def live(self, stop: asyncio.Event) -> None:
+        """Keep all parts going until told to stop."""
+        from kasparro.assembly.up import keep_server, queue_first, supervised  # noqa: PLC0415 - for this command alone
+
+        await queue_first(self.config, self.database)
+        async with telling_meanwhile(self.config, self.settings, self.database, stop) as told:
+            ready = asyncio.Event()
+            parts = {"api": partial(self._serve, stop, ready), "worker": partial(self._work, stop, ready, told)}
+            if self.settings.database_url is None:
+                parts["database"] = partial(keep_server, EmbeddedServer(self.settings.home), stop)
+            await supervised(parts, stop)
+
+    async def _serve(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
+        try:
+            from kasparro.cli.listening import serve_on  # noqa: PLC0415 - as above
+
+            # The server closes what it listens on; the port is ours for as long as we live.
+            with self.listener.dup() as own:
+                await serve_on(self.database, self.settings, own, stop, self.screens, traces=self.traces, ready=ready)
+        finally:
+            ready.set()  # sources are run whether or not they are served
+
+    async def _work(self, stop: asyncio.Event, ready: asyncio.Event, told: Told) -> None:
+        # It takes a while to load: requests are answered before, and meanwhile.
+        await ready.wait()
+        working = await asyncio.to_thread(import_module, "kasparro.assembly.working")
+
+        async def ended(results: Collection[RunResult]) -> None:
+            summarise(self.screens, {result.source: result for result in results}, as_json=False)
+            await told(results)
+
+        emit = heard(self.traces, lines(self.screens.errors, production=self.settings.environment == "production"))
+        await working.working(
+            working.Bench(
+                config=self.config,
+                settings=self.settings,
+                database=self.database,
+                emit=emit,
+                ended=ended,
+                stop=stop,
+            )
+        )
 
 
 def _channels_of(path: Path | None, settings: Settings, screens: Consoles) -> Config | None:
@@ -122,24 +156,6 @@ def _channels_of(path: Path | None, settings: Settings, screens: Consoles) -> Co
         return None
     settings_with_logs(found)
     return found
-
-
-@asynccontextmanager
-async def _telling(
-    config: Config | None, settings: Settings, database: Database, stop: asyncio.Event
-) -> AsyncIterator[Callable[[Collection[RunResult]], Awaitable[None]]]:
-    """Send notifications in the background of the block. Give what is to be called with the results of runs in it."""
-    if config is None or not config.notifications:
-
-        async def nobody(_results: Collection[RunResult]) -> None:
-            """Tell nobody."""
-
-        yield nobody
-        return
-    from kasparro.assembly.notifying import telling  # noqa: PLC0415 - most configurations have no channels
-
-    async with telling(config, settings, database, stop) as ended:
-        yield ended
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kasparro.model.schedule import Cron, Every, Schedule
+from kasparro.model.schedule import MOST, Cron, Every, Schedule
 from kasparro.scheduling.lines import read_line
 
 ANCHOR = datetime(1970, 1, 5, tzinfo=UTC)
@@ -28,6 +28,8 @@ HOUR = 1
 
 def check_known(schedule: Schedule) -> None:
     """Raise ValueError where a schedule cannot be read here: by another version, or with other time zones, it could."""
+    if isinstance(schedule.when, Every) and not _NO_TIME < schedule.when.length <= MOST:
+        raise ValueError(f"an interval of {schedule.when.length.total_seconds():g} s is none here")
     if isinstance(schedule.when, Cron):
         read_line(schedule.when.line)
         try:
