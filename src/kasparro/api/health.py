@@ -28,13 +28,16 @@ _FRESH = {"Cache-Control": "no-store"}
     summary="Whether all is well",
 )
 async def health(request: Request) -> Response:
-    """Return `ok`, `degraded` when the last run of some source failed or one is late, or, with status 503, `down`.
+    """Return `ok`, `degraded`, or, with status 503, `down`.
+
+    `degraded`: the last run of some source failed, a source is late, or a host failed so often that it is left
+    alone for a while. A parked source is well: it waits until a rate limit resets.
 
     Answers within two seconds, whatever the database does, and without a key; then it names no source.
     """
     pulse: Pulse = request.state.pulse
     beat = await pulse.take()
-    runs: dict[str, Any] = {"last_run": None, "sources": None, "late": None}
+    runs: dict[str, Any] = {"last_run": None, "sources": None, "late": None, "parked": None, "hosts": None}
     if beat.runs is not None and may_read(request):
         runs = orjson.loads(beat.runs)
     latency = None if beat.latency is None else round(beat.latency * 1000, 3)
@@ -56,14 +59,17 @@ async def livez() -> Response:
     summary="Whether requests can be served",
 )
 async def readyz(request: Request) -> Response:
-    """Return 200 when the database is reachable and has the schema of this version."""
+    """Return 200 when the database is reachable and has a schema that this version can work with."""
     pulse: Pulse = request.state.pulse
     beat = await pulse.take()
     match beat:
         case Beat(migrated=True):
             return json({"status": "ready"}, headers=_FRESH)
         case Beat(connected=True):
-            detail = "The database lacks migrations of this version. Run: kasparro migrate"
+            detail = (
+                "The database does not have the schema that this version needs. "
+                "Run: kasparro migrate, or install a newer version."
+            )
         case _:
             detail = "The database does not answer."
     return problem(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, detail=detail, code="not_ready")

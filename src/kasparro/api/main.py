@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import Lifespan
 
-from kasparro.api import data, decisions, docs, health, metrics, problems, runs, stats
+from kasparro.api import data, decisions, docs, health, metrics, problems, queueing, runs, stats
 from kasparro.api.exchange import exchange
 from kasparro.api.measuring import measured
 from kasparro.api.openapi import documented
@@ -24,6 +24,7 @@ from kasparro.store.browse_pulse import Pulse
 from kasparro.store.database import Database
 from kasparro.store.hold_runs import HeldRuns
 from kasparro.store.metrics_scrape import Scraper
+from kasparro.store.requests import Requests
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -70,9 +71,10 @@ def create_app(
     # Reads that are open carry no security in the document, and cost nothing to check.
     guard = [] if settings.public_read else [Depends(read_access)]
     closed = {} if settings.public_read else refusals(*_REFUSALS)
-    for router in (data.router, stats.router, runs.router):
+    for router in (data.router, stats.router, runs.router, queueing.router):
         app.include_router(router, responses=closed, dependencies=guard)
-    app.include_router(decisions.router, responses=refusals(*_REFUSALS), dependencies=[Depends(operator_access)])
+    for router in (decisions.router, queueing.asking):
+        app.include_router(router, responses=refusals(*_REFUSALS), dependencies=[Depends(operator_access)])
     app.include_router(health.router)
     app.include_router(metrics.router)
     if pages is not None:
@@ -94,6 +96,7 @@ def _lifespan(open_database: OpenDatabase, meter: Meter, open_traces: OpenTraces
             yield {
                 "browser": Browser(database),
                 "held": HeldRuns(database),
+                "requests": Requests(database),
                 "pulse": pulse,
                 "scraper": scraper,
                 "traces": traces,

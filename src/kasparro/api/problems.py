@@ -52,7 +52,11 @@ _DETAIL = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address. What there is: /docs",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the header Allow lists those it takes.",
 }
-_CODE = {HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request", HTTPStatus.INTERNAL_SERVER_ERROR: "internal"}
+_CODE = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_entity_too_large",  # its phrase differs between versions of Python
+}
 
 _log = structlog.get_logger("kasparro.api")
 
@@ -143,9 +147,17 @@ async def _http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     detail = None if error.detail == status.phrase else error.detail
     headers = dict(error.headers or {})
-    if headers.get("Allow") == "GET":
-        headers["Allow"] = "GET, HEAD"  # every GET is answered without its body, too
+    if "Allow" in headers:
+        headers["Allow"] = _allowed(request, headers["Allow"])
     return problem(request.scope, status, detail=detail, headers=headers)
+
+
+def _allowed(request: Request, of_route: str) -> str:
+    """Return the methods that an address takes: those of all its routes, and HEAD, as no GET needs a body."""
+    path = getattr(request.scope.get("route"), "path", "")
+    documented = (method.upper() for method in request.app.openapi()["paths"].get(path, ()))
+    methods = {*of_route.split(", "), *documented}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -157,10 +169,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 def _fault(request: Request, error: Mapping[str, Any]) -> dict[str, str]:
     place, *path = (str(step) for step in error["loc"])
-    name = ".".join(path)
+    name = ".".join(path) or place
     detail = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        detail = unknown(name, known_parameters(request))
+        detail = unknown(name, known_members(request) if place == "body" else known_parameters(request))
     return {"in": place, "name": name, "detail": detail if detail.endswith((".", "?")) else f"{detail}."}
 
 
@@ -169,6 +181,14 @@ def unknown(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
     return f"There is no such parameter. {hint}"
+
+
+def known_members(request: Request) -> list[str]:
+    """Return the members of the body that the route takes, likewise."""
+    path = getattr(request.scope.get("route"), "path", "")
+    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower(), {})
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return list(content.get("schema", {}).get("properties", ()))
 
 
 def known_parameters(request: Request) -> list[str]:

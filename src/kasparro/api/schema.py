@@ -90,6 +90,10 @@ class Totals(BaseModel):
     duplicates: int
     rejected: int
     failures: int = Field(description="Runs that failed or were interrupted.")
+    retries: int = Field(description="Attempts that were repeated.")
+    waits: int = Field(description="How often runs waited, before a repetition or for a rate limit.")
+    waited_seconds: float
+    breaker_changes: int = Field(description="Changes of circuit breakers.")
 
 
 class Durations(BaseModel):
@@ -125,6 +129,7 @@ class Run(BaseModel):
     held: HeldState | None = Field(description="Its rows wait, or waited, for a decision.")
     started_at: datetime
     finished_at: datetime | None
+    resume_at: datetime | None = Field(description="When a parked run goes on.")
     seconds: float | None
     processed: int
     inserted: int
@@ -132,6 +137,9 @@ class Run(BaseModel):
     unchanged: int
     duplicates: int
     rejected: int
+    retries: int
+    waits: int
+    waited_seconds: float
     error_code: str | None
     error: str | None
 
@@ -151,13 +159,37 @@ class SourceStats(BaseModel):
     unchanged: int
     duplicates: int
     rejected: int
+    retries: int
+    waits: int
+    waited_seconds: float
+    breaker_changes: int
     total_seconds: float
     average_seconds: float | None
     last_run_id: int | None
     last_status: RunStatus | None
+    resume_at: datetime | None = Field(description="When the source goes on, where its last run was parked.")
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_error: str | None
+
+
+class HostHealth(BaseModel):
+    """The circuit breaker of a host."""
+
+    host: str
+    state: Literal["closed", "open", "half_open"] = Field(
+        description="`open`: nobody asks it before `retry_at`. `half_open`: one request tries it."
+    )
+    since: datetime = Field(description="Since it failed; of a closed one, since it answers again.")
+    retry_at: datetime | None
+    failures: int = Field(description="In a row.")
+
+
+class HostStats(HostHealth):
+    """The circuit breaker of a host, and why."""
+
+    openings: int = Field(description="How often in a row it was left alone.")
+    reason: str = Field(description="The last failure, in a few words.")
 
 
 class Stats(BaseModel):
@@ -171,6 +203,7 @@ class Stats(BaseModel):
     last_failure: Failure | None
     recent_runs: list[Run]
     sources: list[SourceStats]
+    hosts: list[HostStats] = Field(description="Hosts that were ever left alone; the 100 that changed last.")
 
 
 class DatabaseHealth(BaseModel):
@@ -207,16 +240,27 @@ class LateSource(BaseModel):
     due_at: datetime
 
 
+class ParkedSource(BaseModel):
+    """A source that waits until a rate limit resets."""
+
+    source: str
+    run_id: int
+    resume_at: datetime
+
+
 class Health(BaseModel):
     """Whether all is well."""
 
     status: Literal["ok", "degraded", "down"] = Field(
-        description="`degraded`: a source failed the last time, or is late. `down`: the database cannot be used."
+        description="`degraded`: a source failed the last time or is late, or a host is left alone. `down`: the "
+        "database cannot be used."
     )
     database: DatabaseHealth
     last_run: LastRun | None
     sources: list[SourceHealth] | None = Field(description="Null where the database is down, or reads need a key.")
     late: list[LateSource] | None = Field(description="Sources that are late now, see `/findings?kind=source_late`.")
+    parked: list[ParkedSource] | None = Field(description="Sources that go on by themselves at `resume_at`.")
+    hosts: list[HostHealth] | None = Field(description="Hosts that were left alone in the last day.")
 
 
 class Alive(BaseModel):

@@ -24,6 +24,11 @@ class RunRecord(BaseModel):
     id: int
     source: str
     trigger: str = Field(description="What began it: `run`, `full_refresh`, `replay`, `backfill`, `rejects`.")
+    requested_by: str | None = Field(
+        description="Who asked for it: `schedule`, `api`, `cli`, `resume`; null: another program."
+    )
+    due_at: datetime | None = Field(description="The moment of the schedule that it is for; null: it is for none.")
+    job_id: int | None = Field(description="Its number in `/queue`; null: it was not queued.")
     status: RunStatus
     verdict: Verdict | None = Field(description="What is thought of it, apart from its status; null: not judged.")
     held: HeldState | None = Field(description="Its rows wait for a decision, or what it was; null: they never did.")
@@ -32,6 +37,7 @@ class RunRecord(BaseModel):
     skipped: bool = Field(description="They were dropped, and the next run goes on behind them.")
     started_at: datetime
     finished_at: datetime | None
+    resume_at: datetime | None = Field(description="When a parked run goes on.")
     extracted: int = Field(description="Records read: the sum of the next five.")
     inserted: int
     updated: int
@@ -41,7 +47,10 @@ class RunRecord(BaseModel):
     deleted: int = Field(description="Rows that a full refresh did not meet again.")
     pages: int
     bytes: int
-    retries: int
+    retries: int = Field(description="Attempts that were repeated.")
+    waits: int = Field(description="How often it waited, before a repetition or for a rate limit.")
+    waited_seconds: float = Field(description="How long, over all of its slices.")
+    breaker_changes: int = Field(description="How often it changed the circuit breaker of a host.")
     schema_version: int | None = Field(description="Version of the schema that it was judged by.")
     config_hash: str
     code_version: str

@@ -11,6 +11,7 @@ from kasparro.config import Config, config_hash
 from kasparro.errors import Misconfigured
 from kasparro.ingestion.replay import Stored
 from kasparro.ingestion.run import Job
+from kasparro.ingestion.tally import Tally
 from kasparro.model.contract import Agreement
 from kasparro.model.finding import Judged
 from kasparro.model.held import Held, HoldOn
@@ -37,13 +38,18 @@ _REJECTS = "rejects"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a job is made of. `keeper`: holds it to the contract of the source; None where there is nothing to hold."""
+    """What a job is made of.
+
+    `keeper`: holds it to the contract of the source; None where there is nothing to hold. `tally`: hears what holds its
+    requests up.
+    """
 
     declared: Declared
     source: Opened
     config: Config
     database: Database
     keeper: "Keeper | None" = None
+    tally: Tally | None = None
 
     @property
     def shape(self) -> Shape:
@@ -93,12 +99,17 @@ def refreshed(parts: Parts, *, accept: bool = False) -> Job:
     Raises:
         Misconfigured: the source appends.
     """
-    if parts.declared.append:
-        raise Misconfigured(
-            f"{parts.declared.name} has write_disposition append: a full refresh would add all its records once more. "
-            f"If that is meant: kasparro checkpoint reset {parts.declared.name}, then kasparro run"
-        )
+    check_refresh(parts.declared)
     return _gated(parts, _beside(parts, _plain(parts), "refresh", accept=accept, who=""))
+
+
+def check_refresh(declared: Declared) -> None:
+    """Raise Misconfigured where a source cannot be read anew: it appends."""
+    if declared.append:
+        raise Misconfigured(
+            f"{declared.name} has write_disposition append: a full refresh would add all its records once more. "
+            f"If that is meant: kasparro checkpoint reset {declared.name}, then kasparro run"
+        )
 
 
 def staged(parts: Parts) -> Job:
@@ -168,6 +179,7 @@ def _plain(parts: Parts) -> Job:
         ledger=_ledger(parts),
         judge=partial(_judged, parts),
         agreement=parts.agreement,
+        tally=parts.tally,
         kept_out=None if parts.agreement is None or parts.keeper is None else parts.keeper.kept_out,
         max_rejects=declared.max_rejects,
         most_records=tools.page_records,
@@ -221,6 +233,7 @@ async def _judged(parts: Parts, run_id: int, hold_on: HoldOn | None = None) -> J
         hold_on,
         contract=parts.declared.contract,
         naming=naming_of(parts.declared, parts.shape.dataset, parts.source.tools.redact),
+        schedule=parts.declared.schedule,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from kasparro.assembly.contracts import with_contract
 from kasparro.assembly.jobs import Mode, Parts, usual
+from kasparro.assembly.limiting import Limiting
 from kasparro.assembly.metering import metered
 from kasparro.assembly.scratch import scratch_folder
 from kasparro.assembly.storage import open_store
@@ -21,12 +22,16 @@ from kasparro.engines.local import LocalEngine
 from kasparro.errors import KasparroError
 from kasparro.ingestion.run import Job
 from kasparro.ingestion.runner import Floor, run_jobs
+from kasparro.ingestion.tally import Tally
 from kasparro.model.events import Emit, Event
 from kasparro.model.redact import Redactor
 from kasparro.model.run import RunResult
 from kasparro.model.source import Declared
+from kasparro.resilience.breakers import Breakers
+from kasparro.resilience.parking import LONGEST_WAIT
 from kasparro.sources.http import HttpClient
 from kasparro.sources.tools import Kind, Opened, Tools
+from kasparro.store.breakers import PostgresBoard
 from kasparro.store.database import Database
 from kasparro.store.retention import apply_retention
 
@@ -38,10 +43,20 @@ def silent(_event: Event) -> None:
 
 
 @asynccontextmanager
-async def opened(
-    declared: Declared, config: Config, settings: Settings, scratch: Path, emit: Emit = silent
+async def opened(  # noqa: PLR0913 - likewise
+    declared: Declared,
+    config: Config,
+    settings: Settings,
+    scratch: Path,
+    emit: Emit = silent,
+    *,
+    breakers: Breakers | None = None,
+    limiting: Limiting | None = None,
 ) -> AsyncIterator[Opened]:
-    """Open a source: its HTTP client and its folder for temporary files."""
+    """Open a source: its HTTP client and its folder for temporary files.
+
+    `breakers`: None leaves no host alone. `limiting`: None keeps no limit, for a request or two.
+    """
     kind: Kind = declared.kind
     redact = Redactor(config.secrets | settings.secrets)
     client = HttpClient(
@@ -52,6 +67,9 @@ async def opened(
         home=getattr(kind, "url", None),
         redact=redact,
         emit=emit,
+        breakers=breakers,
+        turns=None if limiting is None else limiting.turns(declared, emit),
+        longest_wait=LONGEST_WAIT if declared.rate_limit is None else declared.rate_limit.longest_wait,
     )
     folder = scratch / declared.name
     folder.mkdir()
@@ -78,6 +96,7 @@ async def run_config(  # noqa: PLR0913 - each is a part that the caller may choo
     names: Sequence[str] | None = None,
     mode: Mode = usual,
     wrap: Callable[[Job], Job] = lambda job: job,
+    breakers: Breakers | None = None,
 ) -> dict[str, RunResult]:
     """Run the sources of a configuration, or those that are named, and return what became of each.
 
@@ -90,6 +109,7 @@ async def run_config(  # noqa: PLR0913 - each is a part that the caller may choo
         names: Only these.
         mode: What kind of run.
         wrap: Applied to each job before it runs.
+        breakers: Circuit breakers of a process that runs sources again and again; None: those of this call.
     """
 
     def made(parts: Parts) -> Job:
@@ -99,16 +119,23 @@ async def run_config(  # noqa: PLR0913 - each is a part that the caller may choo
     with scratch_folder() as scratch:
         async with AsyncExitStack() as stack:
             told = await stack.enter_async_context(metered(database, emit))
+            breakers = Breakers(PostgresBoard(database)) if breakers is None else breakers
+            limiting = Limiting(database, config.hosts)
+            stack.push_async_callback(limiting.close)
             jobs = []
             for declared in wanted:
-                source = await stack.enter_async_context(opened(declared, config, settings, scratch, told))
-                parts = Parts(declared=declared, source=source, config=config, database=database)
+                tally = Tally(told)
+                source = await stack.enter_async_context(
+                    opened(declared, config, settings, scratch, tally, breakers=breakers, limiting=limiting)
+                )
+                parts = Parts(declared=declared, source=source, config=config, database=database, tally=tally)
                 jobs.append(with_contract(parts, made))
             floor = Floor(
                 database=database,
                 engine=LocalEngine(limit=settings.concurrency),
                 emit=told,
                 stop=asyncio.Event() if stop is None else stop,
+                lease=settings.lease,
             )
             results = await run_jobs(jobs, floor)
     for declared in wanted:

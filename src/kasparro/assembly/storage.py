@@ -11,6 +11,17 @@ from kasparro.store.embedded import EmbeddedServer
 _EACH = 4
 """Connections of one source: two slices at a time, each with two commits. A commit may wait for another one's."""
 
+_POOL = 8
+"""Connections of a pool for all else."""
+
+_BESIDE = 4
+"""Connections that a process has outside the pool, beside a lock for each source that runs: health, the queue."""
+
+
+def connections_of(settings: Settings) -> int:
+    """Return how many connections one process takes at most."""
+    return settings.concurrency * (_EACH + 1) + _POOL + _BESIDE
+
 
 @asynccontextmanager
 async def open_url(settings: Settings) -> AsyncIterator[str]:
@@ -31,6 +42,8 @@ async def open_store(settings: Settings, *, only_reads: bool = False) -> AsyncIt
     """Open the database, migrated. Readers try again by themselves, so their connections are not tried beforehand."""
     async with (
         open_url(settings) as url,
-        Database(url, debug=settings.debug, size=settings.concurrency * _EACH + 8, check=not only_reads) as database,
+        Database(
+            url, debug=settings.debug, size=settings.concurrency * _EACH + _POOL, check=not only_reads
+        ) as database,
     ):
         yield database

@@ -1,7 +1,9 @@
 """`migrate` and `psql`: the database itself."""
 
+import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,8 +37,11 @@ def psql(
     async def body() -> int:
         async with open_url(settings) as url:
             # The address goes through the environment: arguments are seen by everyone on the machine.
+            program = _program()
             environment = {**read_environment(), **libpq_environment(url)}
-            command = [_program(), *(arguments or [])]
+            # `\\! pg_dump` is then that of the same version.
+            environment["PATH"] = f"{Path(program).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+            command = [program, *(arguments or [])]
             return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603, ASYNC221 - psql has the terminal
 
     raise typer.Exit(run_async(body))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from kasparro.observe.traces import Traces
 
 
+_SOON = 0.01
+"""Seconds between two looks whether the server has begun: it tells nobody."""
+
+
 async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     database: Database,
     settings: Settings,
@@ -25,8 +29,9 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     screens: Consoles,
     *,
     traces: "Traces | None" = None,
+    ready: asyncio.Event | None = None,
 ) -> None:
-    """Serve API and pages on an open port until told to stop."""
+    """Serve API and pages on an open port until told to stop. `ready`: set when requests are answered."""
     host, port = listener.getsockname()[:2]
     app = app_on(database, settings, host, traces)
     options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
@@ -37,12 +42,18 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     _settle()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    stopped.cancel()
-    with suppress(asyncio.CancelledError):
-        await stopped
+    try:
+        while ready is not None and not (server.started or serving.done()):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(_SOON)
+        if ready is not None:
+            ready.set()
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopped.cancel()
+        with suppress(asyncio.CancelledError):
+            await stopped
 
 
 def _settle() -> None:

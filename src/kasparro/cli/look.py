@@ -42,7 +42,7 @@ def runs_list(
     show(
         consoles().out,
         rows,
-        ("id", "source", "trigger", "status", "verdict", "held", "started_at", *counts, "error"),
+        ("id", "source", "trigger", "requested_by", "status", "verdict", "held", "started_at", *counts, "error"),
         as_json=as_json,
     )
 

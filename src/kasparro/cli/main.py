@@ -24,14 +24,20 @@ _COMMANDS = (
     ("rejects", "rejects", "rejects_app"),
     ("findings", "findings", "findings"),
     ("late", "late", "late"),
+    ("schedules", "schedules", "schedules"),
+    ("limits", "limits", "limits"),
     ("drift", "drift", "drift_app"),
     ("notifications", "notifications", "notifications_app"),
     ("replay", "again", "replay"),
     ("backfill", "again", "backfill"),
     ("prune", "again", "prune"),
     ("chaos", "chaos", "chaos"),
+    ("worker", "worker", "worker"),
+    ("workers", "worker", "workers"),
+    ("queue", "queue", "queue"),
     ("migrate", "database", "migrate"),
     ("psql", "database", "psql"),
+    ("doctor", "doctor", "doctor"),
 )
 """Each command or group: its name, the module of this package that holds it, and what it is called there."""
 

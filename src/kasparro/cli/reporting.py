@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kasparro.cli.words import bytes_in_words, count_in_words
 from kasparro.model.events import (
+    BreakerChanged,
     Emit,
     Event,
     Fetched,
@@ -24,12 +25,16 @@ from kasparro.model.events import (
     RunJudged,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.run import Counts
 from kasparro.observe.run_log import log_event
 
 _EVERY = 2.0
 """Seconds between two plain lines about one source."""
+
+_NOTABLE_WAIT = 5.0
+"""Seconds of a wait for a rate limit that is told of: shorter ones are how a limit is kept."""
 
 
 class _Speed(ProgressColumn):
@@ -75,6 +80,11 @@ def reporter(*, as_json: bool, errors: Console, production: bool = False) -> Ite
         yield _Lines(errors)
 
 
+def lines(errors: Console, *, production: bool) -> Emit:
+    """Return what tells of runs that come and go for as long as a process lives: no bar ever fills."""
+    return log_event if production else _Lines(errors)
+
+
 def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn("[bold]{task.description}"),
@@ -102,10 +112,8 @@ class _Bars:
                 self._committed(event)
             case SliceClosed():
                 self._seen[event.source][1].closed += 1
-            case Retrying():
-                self._say(_retry_line(event))
-            case RunJudged():
-                for line in _finding_lines(event):
+            case Retrying() | Throttled() | BreakerChanged() | RunJudged():
+                for line in _lines_of(event):
                     self._say(line)
             case RunFinished():
                 self._finished(event)
@@ -165,10 +173,8 @@ class _Lines:
                 self._committed(event)
             case SliceClosed():
                 self._seen[event.source].closed += 1
-            case Retrying():
-                self._say(_retry_line(event))
-            case RunJudged():
-                for line in _finding_lines(event):
+            case Retrying() | Throttled() | BreakerChanged() | RunJudged():
+                for line in _lines_of(event):
                     self._say(line)
             case RunFinished():
                 result = event.result
@@ -192,8 +198,40 @@ class _Lines:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _lines_of(event: Retrying | Throttled | BreakerChanged | RunJudged) -> list[str]:
+    match event:
+        case Retrying():
+            return [_retry_line(event)]
+        case Throttled():
+            return [_wait_line(event)] if event.seconds >= _NOTABLE_WAIT else []
+        case BreakerChanged():
+            return [_breaker_line(event)]
+        case RunJudged():
+            return _finding_lines(event)
+        case _:
+            assert_never(event)
+
+
 def _retry_line(event: Retrying) -> str:
     return f"{event.source}: {event.reason} Trying again in {event.wait:.1f} s (attempt {event.attempt + 1})."
+
+
+def _wait_line(event: Throttled) -> str:
+    return f"{event.source}: waiting {event.seconds:.0f} s for {event.host}: {event.reason}"
+
+
+def _breaker_line(event: BreakerChanged) -> str:
+    match event.state:
+        case "open":
+            last = f" ({event.reason})" if event.reason else ""
+            said = f"failed {event.failures} times in a row{last}: nobody asks it for {event.seconds:.0f} s"
+        case "half_open":
+            said = "is tried again, by one request"
+        case "closed":
+            said = "answers again"
+        case _:
+            assert_never(event.state)
+    return f"{event.source}: {event.host} {said}"
 
 
 def _finding_lines(event: RunJudged) -> list[str]:

@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from kasparro.assembly.asking import asked
 from kasparro.assembly.jobs import Mode, refreshed, usual
 from kasparro.assembly.previewing import preview_source
 from kasparro.assembly.running import run_config
@@ -37,6 +39,7 @@ from kasparro.config import Config, Settings, load_settings
 from kasparro.errors import Misconfigured
 from kasparro.model.run import RunResult
 from kasparro.store.database import Database
+from kasparro.store.queue import Trigger
 
 Targets = Annotated[list[str] | None, typer.Argument(help="Names of sources, files or URLs. [default: all sources]")]
 
@@ -49,17 +52,27 @@ AcceptOption = Annotated[
 ]
 
 
-def run(
+QueueOption = Annotated[bool, typer.Option("--queue", help="Let a worker run them, and do not wait for it.")]
+
+
+def run(  # noqa: PLR0913, PLR0917 - its options
     targets: Targets = None,
     config: ConfigOption = None,
     full_refresh: RefreshOption = False,  # noqa: FBT002
     accept: AcceptOption = False,  # noqa: FBT002
+    queue: QueueOption = False,  # noqa: FBT002
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Ingest sources: all that are declared, some of them by name, or any CSV file, JSON API or feed."""
     screens = consoles()
     if accept and not full_refresh:
         raise Misconfigured("--accept-deletions goes with --full-refresh.")
+    if queue:
+        from kasparro.cli.queue import put_in_queue  # noqa: PLC0415 - most runs are not queued: they start without it
+
+        trigger: Trigger = "full_refresh" if full_refresh else "run"
+        put_in_queue(screens, targets or [], config, trigger, accept=accept, as_json=as_json)
+        return
     mode = partial(refreshed, accept=accept) if full_refresh else usual
     results = carried_out(screens, targets or [], config, mode, as_json=as_json)
     summarise(screens, results, as_json=as_json)
@@ -82,10 +95,10 @@ def carried_out(
         async with open_traces(settings, wanted.secrets) as traces, open_store(settings) as database:
 
             async def runs(stop: asyncio.Event) -> Mapping[str, RunResult]:
+                how = partial(run_config, wanted, settings, database=database, stop=stop, mode=mode, wrap=asked("cli"))
                 async with _told(screens, wanted, settings, database, stop) as ended:
                     with reporter(as_json=as_json, errors=screens.errors, production=production) as emit:
-                        told = heard(traces, emit)
-                        results = await run_config(wanted, settings, database=database, emit=told, stop=stop, mode=mode)
+                        results = await how(emit=heard(traces, emit))
                     ended.extend(results.values())
                 return results
 
@@ -143,12 +156,14 @@ def summarise(screens: Consoles, results: Mapping[str, RunResult], *, as_json: b
     for result in results.values():
         counts = asdict(result.counts)
         status = result.status if result.held is None else "held"
-        colour = {"success": "green", "stopped": "yellow", "held": "yellow"}.get(status, "red")
+        colour = {"success": "green", "stopped": "yellow", "parked": "yellow", "held": "yellow"}.get(status, "red")
         cells = [count_in_words(counts[name]) for name in names]
         table.add_row(result.source, Text(status, style=colour), *cells, f"{result.duration:.1f}")
     screens.out.print(table)
     for result in results.values():
-        if result.error is not None:
+        if result.resume_at is not None:
+            screens.errors.print(_parked_line(result), style="yellow", markup=False, soft_wrap=True)
+        elif result.error is not None:
             screens.errors.print(f"{result.source}: {result.error}", style="red", markup=False, soft_wrap=True)
         if result.counts.rejected:
             screens.out.print(f"Rejected records are kept: kasparro rejects list {result.source}", markup=False)
@@ -156,6 +171,14 @@ def summarise(screens: Consoles, results: Mapping[str, RunResult], *, as_json: b
             from kasparro.cli.held import say_held  # noqa: PLC0415 - few runs are held: the others start without it
 
             say_held(screens.out, result.held)
+
+
+def _parked_line(result: RunResult) -> str:
+    until = "" if result.resume_at is None else f"{result.resume_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{result.source}: parked until {until}: {(result.error or '').rstrip('.')}. What was read is kept. It goes on "
+        f"then by itself where a worker runs, or with: kasparro run {result.source}"
+    )
 
 
 def preview(

@@ -15,7 +15,9 @@ from kasparro.cli.words import count_in_words, moment_in_words
 _LONG = frozenset({"error", "reason", "raw", "origin", "place", "answer"})
 """Columns that may take several lines; the others are never broken."""
 
-_TITLES = MappingProxyType({"last_success_at": "last success", "started_at": "started", "run_id": "run"})
+_TITLES = MappingProxyType(
+    {"last_success_at": "last success", "started_at": "started", "run_id": "run", "requested_by": "by"}
+)
 
 
 def show(console: Console, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from kasparro.config.declarations import CONFIG_FILE, Config, declare_sources, load_config
 from kasparro.config.environment import Settings, check_serving, load_settings, read_environment
-from kasparro.config.hashing import config_hash
+from kasparro.config.hashing import config_hash, whole_hash
 
 __all__ = [
     "CONFIG_FILE",
@@ -14,4 +14,5 @@ __all__ = [
     "load_config",
     "load_settings",
     "read_environment",
+    "whole_hash",
 ]

@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from kasparro.config.datasets import check_dataset, declare_dataset
 from kasparro.config.hashing import secrets_of
 from kasparro.config.mistakes import Mistakes, Place
-from kasparro.config.sources import Kinds, Known, check_source_name, checked_instance, declare_source, is_kind, notes_of
+from kasparro.config.sources import Kinds, Known, check_source_name, checked_instance, declare_source, is_kind
 from kasparro.config.substitution import Filled, substitute
 from kasparro.config.suggestions import unknown_key
 from kasparro.config.yaml_file import read_yaml
 from kasparro.errors import Misconfigured
 from kasparro.model.dataset import NORMALIZED, Dataset
+from kasparro.model.rate import RateLimit
 from kasparro.model.redact import Redactor
 from kasparro.model.source import Declared
 from kasparro.sources.kinds import KINDS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = Path("kasparro.yaml")
 """What is read when neither `--config` nor `KASPARRO_CONFIG` names another file."""
 
-_KEYS = ("sources", "datasets", "notifications")
+_KEYS = ("sources", "datasets", "hosts", "notifications")
 """Keys at the top of the file."""
 
 NO_LINES: Mapping[Place, int] = MappingProxyType({})
@@ -45,6 +46,7 @@ class Config:
         folder: Relative paths of the sources are resolved against it.
         path: The file it came from; None for a declaration in Python.
         notifications: Channels on which people are told what happened.
+        hosts: How often hosts may be asked by all sources together.
         secrets: Every text that came from `${NAME}` or is declared as a secret: for the Redactor.
         notes: What the operator should know and need not change; one sentence each.
     """
@@ -54,6 +56,7 @@ class Config:
     folder: Path
     path: Path | None = None
     notifications: "tuple[Channel, ...]" = ()
+    hosts: Mapping[str, RateLimit] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     notes: tuple[str, ...] = ()
 
@@ -129,6 +132,7 @@ def _declare(filled: Filled, mistakes: Mistakes, kinds: Kinds, texts: Mapping[Pl
     given = _mapping(top.get("sources"), ("sources",), mistakes)
     sources = [_source(name, data, known, mistakes) for name, data in given.items()]
     channels, secrets = _channels(top.get("notifications"), list(given), mistakes)
+    hosts = _hosts(top.get("hosts"), mistakes)
     mistakes.raise_any()
     made = tuple(source for source in sources if source is not None)
     return Config(
@@ -136,8 +140,9 @@ def _declare(filled: Filled, mistakes: Mistakes, kinds: Kinds, texts: Mapping[Pl
         datasets={name: dataset for name, dataset in datasets.items() if dataset is not None},
         folder=folder,
         notifications=channels,
+        hosts=hosts,
         secrets=filled.secrets.union(secrets, *(secrets_of(source.kind) for source in made)),
-        notes=tuple(note for source in made for note in notes_of(source, given[source.name], mistakes)),
+        notes=tuple(_notes_of_limits(made, hosts, mistakes)),
     )
 
 
@@ -160,6 +165,25 @@ def _channels(section: object, sources: list[str], mistakes: Mistakes) -> "tuple
     from kasparro.config.notifications import declare_channels  # noqa: PLC0415 - most configurations have none
 
     return declare_channels(given, sources, mistakes)
+
+
+def _hosts(section: object, mistakes: Mistakes) -> Mapping[str, RateLimit]:
+    """Return how often hosts may be asked."""
+    given = _mapping(section, ("hosts",), mistakes)
+    if not given:
+        return {}
+    from kasparro.config.rates import declare_hosts  # noqa: PLC0415 - most configurations have none
+
+    return declare_hosts(given, mistakes)
+
+
+def _notes_of_limits(sources: tuple[Declared, ...], hosts: Mapping[str, RateLimit], mistakes: Mistakes) -> list[str]:
+    limited = [one for one in sources if one.rate_limit is not None]
+    if not limited or len(limited) + len(hosts) == 1:
+        return []
+    from kasparro.config.rates import notes_of_limits  # noqa: PLC0415 - likewise
+
+    return notes_of_limits(limited, hosts, mistakes)
 
 
 def _datasets(section: object, mistakes: Mistakes, texts: Mapping[Place, str]) -> dict[str, Dataset | None]:

@@ -49,6 +49,7 @@ class Settings:
     port: int
     page_bytes: int
     concurrency: int
+    lease: int
     instance: str
     otlp_endpoint: str | None = field(repr=False)
     otlp_traces_endpoint: str | None = field(repr=False)

@@ -5,12 +5,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import SecretStr
 
 from kasparro.model.redact import MASK, Redactor
 from kasparro.model.source import Declared
+
+if TYPE_CHECKING:
+    from kasparro.config.declarations import Config
 
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|password|passwd|pwd|auth|signature|credential|cookie")
 
@@ -26,6 +29,13 @@ def config_hash(declared: Declared, redact: Redactor | None = None) -> str:
     """
     mask = Redactor() if redact is None else redact
     text = json.dumps(_plain(declared, mask), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def whole_hash(config: "Config", redact: Redactor) -> str:
+    """Return 16 hexadecimal digits that tell a configuration from others, as `config_hash` does a source."""
+    sources = {source.name: config_hash(source, redact) for source in config.sources}
+    text = json.dumps([sources, _plain(dict(config.datasets), redact)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

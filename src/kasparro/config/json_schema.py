@@ -11,7 +11,7 @@ from typing import Any
 from kasparro.config.datasets import COLUMN_PATTERN
 from kasparro.config.notifications import CHANNEL_PATTERN, ChannelShape
 from kasparro.config.shape_schema import schema_of
-from kasparro.config.shapes import DatasetShape, SourceShape
+from kasparro.config.shapes import DatasetShape, HostShape, SourceShape
 from kasparro.config.sources import NAME_PATTERN, Kinds
 from kasparro.notify.channels import CHANNELS
 from kasparro.sources.kinds import KINDS
@@ -40,6 +40,7 @@ def json_schema(kinds: Kinds = KINDS) -> Json:
         definitions[name] = _source(_hoisted(schema_of(kind), name, definitions), common, name)
     definitions["dataset"] = _hoisted(schema_of(DatasetShape), "dataset", definitions)
     definitions["dataset"]["properties"]["fields"]["propertyNames"] = {"pattern": COLUMN_PATTERN}
+    definitions["host"] = _hoisted(schema_of(HostShape), "host", definitions)
     wishes = _hoisted(schema_of(ChannelShape), "channel", definitions)["properties"]
     for name, channel in CHANNELS.items():
         key = f"channel.{name}"
@@ -62,6 +63,11 @@ def json_schema(kinds: Kinds = KINDS) -> Json:
                 "description": "Typed tables beside the built-in normalized_data, by name.",
                 "propertyNames": {"pattern": COLUMN_PATTERN, "not": {"const": "normalized_data"}},
                 "additionalProperties": {"$ref": "#/$defs/dataset"},
+            },
+            "hosts": {
+                "type": ["object", "null"],
+                "description": "How often hosts may be asked by all sources together: by host, or host:port.",
+                "additionalProperties": {"$ref": "#/$defs/host"},
             },
             "notifications": {
                 "type": ["object", "null"],

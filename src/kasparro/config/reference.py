@@ -12,7 +12,7 @@ from typing import Any
 from kasparro.config.json_schema import schema_text
 from kasparro.config.notifications import ChannelShape
 from kasparro.config.shape_schema import Schema, schema_of
-from kasparro.config.shapes import DatasetShape, RuleShape, ScheduleShape, SourceShape
+from kasparro.config.shapes import DatasetShape, HostShape, RateLimitShape, RuleShape, ScheduleShape, SourceShape
 from kasparro.config.sources import Kinds
 from kasparro.config.variables import VARIABLES, Variable
 from kasparro.notify.channels import CHANNELS
@@ -69,6 +69,8 @@ def keys_tables(kinds: Kinds = KINDS) -> str:
         schema = schema_of(kind)
         parts += [f"### `type: {name}`", str(schema.get("description", "")), _table(schema), *_nested(schema)]
     parts += ["### A schedule", "See [Schedules](schedules.md).", _table(schema_of(ScheduleShape))]
+    parts += ["### A rate limit", "See [Rate limits](rate-limits.md).", _table(schema_of(RateLimitShape))]
+    parts += ["### A host, under `hosts`", "See [Rate limits](rate-limits.md).", _table(schema_of(HostShape))]
     parts += ["### A rule of a mapping", _table(schema_of(RuleShape))]
     dataset = schema_of(DatasetShape)
     parts += ["### A dataset", _table(dataset), "### A field of a dataset", _table(dataset["$defs"]["FieldShape"])]
@@ -106,7 +108,7 @@ def _written(value: object) -> str:
 
 def _nested(schema: Schema) -> Iterator[str]:
     """Yield heading and table of each mapping inside of a kind, in the order of the keys that hold them."""
-    for key, node in schema["properties"].items():
+    for key, node in _nodes(schema, schema):
         for name in dict.fromkeys(_references(node)):
             inner = schema["$defs"][name]
             tag = inner.get("properties", {}).get("type", {}).get("const")
@@ -114,6 +116,17 @@ def _nested(schema: Schema) -> Iterator[str]:
             yield f"#### `{key}{'' if tag is None else f': {{type: {tag}}}'}`"
             yield str(inner.get("description", ""))
             yield _table({**inner, "properties": rest, "$defs": schema["$defs"]}) if rest else ""
+
+
+def _nodes(schema: Schema, root: Schema, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a kind, and those of its mappings that hold mappings themselves: `http.breaker`."""
+    for key, node in schema["properties"].items():
+        yield f"{before}{key}", node
+        if "$ref" in node and not before:
+            inner = root["$defs"][str(node["$ref"]).rpartition("/")[2]]
+            for name, part in _nodes(inner, root, f"{key}.") if "properties" in inner else ():
+                if any(True for _ in _references(part)):
+                    yield name, part
 
 
 def _references(node: Any) -> Iterator[str]:  # noqa: ANN401 - any part of a schema

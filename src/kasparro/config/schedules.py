@@ -12,7 +12,7 @@ from kasparro.config.mistakes import Mistakes, Place
 from kasparro.config.shapes import ScheduleShape
 from kasparro.config.suggestions import did_you_mean
 from kasparro.model.duration import read_duration, written
-from kasparro.model.schedule import LEAST, Cron, Every, Schedule
+from kasparro.model.schedule import LEAST, MOST, Cron, Every, Schedule
 from kasparro.scheduling.lines import NAMED, read_line
 from kasparro.scheduling.moments import ANCHOR, due_between
 
@@ -56,8 +56,8 @@ def _read_text(text: str) -> Cron | Every:
 
 def _read_every(text: str) -> Every:
     length = read_duration(text)
-    if length < LEAST:
-        raise ValueError(f"is an interval of at least {written(LEAST)}")
+    if not LEAST <= length <= MOST:
+        raise ValueError(f"is an interval of at least {written(LEAST)} and at most {written(MOST)}")
     return Every(length=length)
 
 
@@ -108,7 +108,14 @@ def _is_zone(name: str) -> bool:
 
 
 def _length(text: str | None, place: Place, mistakes: Mistakes) -> timedelta | None:
-    return None if text is None else _read(read_duration, text, place, mistakes)
+    return None if text is None else _read(_read_length, text, place, mistakes)
+
+
+def _read_length(text: str) -> timedelta:
+    length = read_duration(text)
+    if length > MOST:
+        raise ValueError(f"is a length of time of at most {written(MOST)}")
+    return length
 
 
 def _read(read: Callable[[str], Meant], text: str, place: Place, mistakes: Mistakes) -> Meant | None:

@@ -41,14 +41,6 @@ LATER_KEYS = ("lookback", "backfill")
 """Keys of a source that have a meaning already, and no effect yet."""
 
 
-NOTED_KEYS: Mapping[str, str] = MappingProxyType(
-    {
-        "rate_limit": "rate limits are not applied in this version, except those that a server answers with",
-    }
-)
-"""Keys of a source that are taken, and have no effect yet: with what the operator is told."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldShape:
     """A field of a dataset with constraints."""
@@ -132,6 +124,42 @@ class ScheduleShape:
             "quarter of the time between due moments, 10 minutes at least, and what its runs usually take.",
             examples=["30m"],
         ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitShape:
+    """How often the provider of a source may be asked."""
+
+    __pydantic_config__ = _STRICT
+
+    requests: Annotated[
+        str | None, Field(description="Requests in a time, several with commas.", examples=["10/s, 5000/h"])
+    ] = None
+    concurrency: Annotated[int | None, Field(ge=1, le=10_000, description="Most requests under way at a time.")] = None
+    longest_wait: Annotated[
+        str | Annotated[float, Field(ge=0, le=86_400)] | None,
+        Field(
+            description="A request waits for its turn up to so long: 30s, 2m, or seconds. Where it would be longer, "
+            "the run is parked. Unset: 60 seconds.",
+            examples=["30s"],
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostShape:
+    """How often a host may be asked, by all sources together and whatever their credentials."""
+
+    __pydantic_config__ = _STRICT
+
+    rate_limit: Annotated[
+        str | None, Field(description="Requests in a time, several with commas.", examples=["10/s"])
+    ] = None
+    concurrency: Annotated[int | None, Field(ge=1, le=10_000, description="Most requests under way at a time.")] = None
+    longest_wait: Annotated[
+        str | Annotated[float, Field(ge=0, le=86_400)] | None,
+        Field(description="For sources without a `rate_limit` of their own, see there. Unset: 60 seconds."),
     ] = None
 
 
@@ -235,10 +263,15 @@ class SourceShape:
         str | ScheduleShape | None,
         Field(
             description="When to run: a line of cron (in UTC), `@daily` and the like, an interval such as 15m, or a "
-            "mapping. The source is watched by it, see [Schedules](schedules.md).",
+            "mapping. Workers run it then, and it is watched by it, see [Schedules](schedules.md).",
             examples=["*/15 * * * *", "@daily", "every 15m"],
         ),
     ] = None
     rate_limit: Annotated[
-        str | None, Field(description="Most requests, such as 10/s. Kept, but not applied by this version.")
+        str | RateLimitShape | None,
+        Field(
+            description="How often the provider may be asked: 10/s, 100/m, 5000/h, 1000/d, several with commas, or a "
+            "mapping. All processes keep it together, see [Rate limits](rate-limits.md).",
+            examples=["10/s", "10/s, 5000/h"],
+        ),
     ] = None

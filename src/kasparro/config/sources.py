@@ -10,12 +10,13 @@ from kasparro.config.engine_words import timezone_names
 from kasparro.config.mappings import as_paths, check_paths, declare_mapping
 from kasparro.config.mistakes import Mistakes, Place
 from kasparro.config.shape_schema import names_of
-from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, NOTED_KEYS, ContractShape, SourceShape
+from kasparro.config.shapes import LATER_KEYS, LATER_KINDS, ContractShape, SourceShape
 from kasparro.config.suggestions import did_you_mean, not_one_of, shown
 from kasparro.model.contract import Contract, Word
 from kasparro.model.dataset import Dataset
 from kasparro.model.duration import read_duration
 from kasparro.model.limit import Limit
+from kasparro.model.rate import RateLimit
 from kasparro.model.removal import HALF, Removal
 from kasparro.model.schedule import Schedule
 from kasparro.model.source import Declared
@@ -24,11 +25,6 @@ COMMON_KEYS = tuple(field.name for field in fields(SourceShape))
 
 Kinds = Mapping[str, type]
 """Classes of configuration by the `type` that names them."""
-
-_UNRUN = (
-    "by it the source is watched (kasparro late), but this version does not start runs by itself; "
-    "call kasparro run {} from cron or a systemd timer"
-)
 
 NAME_PATTERN = r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,63}"
 """What a source may be called; not `.` and `..`, which are folders."""
@@ -94,6 +90,7 @@ def declare_source(name: str, data: Mapping[str, Any], known: Known, mistakes: M
         hold_on=shape.hold_on,
         raw_retention=_read(read_duration, shape.raw_retention, (*place, "raw_retention"), mistakes),
         schedule=_schedule(shape, place, mistakes),
+        rate_limit=_rate_limit(shape, place, mistakes),
     )
 
 
@@ -109,6 +106,14 @@ def _schedule(shape: SourceShape, place: Place, mistakes: Mistakes) -> Schedule 
     from kasparro.config.schedules import declare_schedule  # noqa: PLC0415 - most sources have none
 
     return declare_schedule(shape.schedule, (*place, "schedule"), mistakes)
+
+
+def _rate_limit(shape: SourceShape, place: Place, mistakes: Mistakes) -> RateLimit | None:
+    if shape.rate_limit is None:
+        return None
+    from kasparro.config.rates import declare_limit  # noqa: PLC0415 - most sources have none
+
+    return declare_limit(shape.rate_limit, (*place, "rate_limit"), mistakes)
 
 
 def _removal(shape: SourceShape, place: Place, mistakes: Mistakes) -> Removal:
@@ -187,14 +192,3 @@ def _check_timezone(name: str, place: Place, mistakes: Mistakes) -> None:
     guess = "" if display is None else did_you_mean(name, timezone_names())
     subject = "the value" if display is None else display
     mistakes.add(place, f"{subject} is not a time zone; use a name such as Europe/Berlin{guess}")
-
-
-def notes_of(declared: Declared, data: object, mistakes: Mistakes) -> list[str]:
-    """Return a sentence for each key that is kept and has no effect in this version."""
-    kind: type = declared.kind.__class__
-    own = names_of(kind)
-    given = [key for key in NOTED_KEYS if isinstance(data, Mapping) and data.get(key) is not None and key not in own]
-    notes = [mistakes.remark(("sources", declared.name, key), NOTED_KEYS[key]) for key in given]
-    if declared.schedule is not None:
-        notes.append(mistakes.remark(("sources", declared.name, "schedule"), _UNRUN.format(declared.name)))
-    return notes

@@ -150,6 +150,15 @@ VARIABLES: tuple[Variable, ...] = (
         description="Sources that run at the same time.",
     ),
     Variable(
+        name="KASPARRO_LEASE_SECONDS",
+        field="lease",
+        kind="whole number",
+        default=60,
+        least=1,
+        most=3600,
+        description="For so long a run or a worker may be silent (frozen, cut off) before others take over.",
+    ),
+    Variable(
         name="KASPARRO_INSTANCE",
         field="instance",
         kind="text",

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
+from typing import Any
 
 import orjson
 import structlog
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from kasparro.dashboard.words import ago, grouped, lasted
+from kasparro.dashboard.words import ago, grouped, lasted, moment
 from kasparro.errors import KasparroError
 from kasparro.store.browse import Browser
 
@@ -22,13 +23,18 @@ _POLICY = (
 _log = structlog.get_logger("kasparro.dashboard")
 
 
+def _left_alone(hosts: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Return the hosts that nobody may ask now."""
+    return [one for one in hosts if one["retry_at"] is not None and datetime.fromisoformat(one["retry_at"]) > now]
+
+
 def pages() -> APIRouter:
     """Return the routes of the page and its style."""
     router = APIRouter()
     templates = Environment(
         loader=PackageLoader("kasparro.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    templates.filters |= {"grouped": grouped, "lasted": lasted}
+    templates.filters |= {"grouped": grouped, "lasted": lasted, "moment": moment}
     style = files("kasparro.dashboard").joinpath("static", "style.css").read_bytes()
     icon = files("kasparro.dashboard").joinpath("static", "icon.svg").read_bytes()
 
@@ -38,7 +44,8 @@ def pages() -> APIRouter:
         root = request.scope.get("root_path", "").rstrip("/")
         facts = {"root": root, "version": request.app.version, "now": datetime.now(UTC), "ago": ago}
         try:
-            facts |= {"stats": orjson.loads(await browser.stats(_RUNS)), "down": False}
+            stats = orjson.loads(await browser.stats(_RUNS))
+            facts |= {"stats": stats, "silent": _left_alone(stats["hosts"], facts["now"]), "down": False}
         except KasparroError as error:
             _log.error("page without data", error=str(error), request_id=request.scope["state"]["request_id"])
             facts |= {"stats": None, "down": True}

@@ -1,6 +1,6 @@
 """Numbers and times as people read them."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _SPANS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
@@ -15,6 +15,11 @@ def ago(then: str | None, now: datetime) -> str:
         if count >= 1:
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def moment(then: str) -> str:
+    """Return an RFC 3339 time in UTC, to the second: `2026-03-02 06:00:00 UTC`."""
+    return f"{datetime.fromisoformat(then).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def lasted(seconds: float | None) -> str:

@@ -4,19 +4,22 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from kasparro.errors import KasparroError, Stopped
 from kasparro.ingestion.limits import RejectLimit
+from kasparro.ingestion.slices import Halt, all_of
+from kasparro.ingestion.tally import Tally
 from kasparro.ingestion.work import Hands, work
 from kasparro.model.contract import Agreement, Breach
 from kasparro.model.dataset import Dataset
-from kasparro.model.events import Emit, Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted
+from kasparro.model.events import Emit, Event, PageCommitted, RunFinished, RunJudged, RunStarted
 from kasparro.model.finding import Judged
 from kasparro.model.held import Held
 from kasparro.model.ledger import Ledger
@@ -24,19 +27,33 @@ from kasparro.model.limit import Limit
 from kasparro.model.page import Bookmark
 from kasparro.model.profile import added
 from kasparro.model.redact import Redactor
-from kasparro.model.run import Counts, RunResult, RunStatus, Unit
+from kasparro.model.run import Counts, Delays, RunResult, RunStatus, Unit
 from kasparro.model.shaped import Batch
 from kasparro.model.source import Slice, Source
+from kasparro.resilience.parking import parks
 from kasparro.shaping.plan import Shape
 from kasparro.shaping.shaper import Shaper
 from kasparro.store.database import Database
 from kasparro.store.datasets import ensure, refuse_emptied
+from kasparro.store.lease import LEASE
 from kasparro.store.runs import Begun, NewRun, Runs
 
 _log = structlog.get_logger("kasparro.run")
 
-Outcome = tuple[RunStatus, tuple[str, str] | None]
-"""Status and, unless all went well, code and sentence of the error."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: Any but `running`.
+        error: Code and sentence, unless all went well.
+        resume_in: Seconds until a parked run goes on.
+    """
+
+    status: RunStatus
+    error: tuple[str, str] | None = None
+    resume_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +82,7 @@ class Job:
         waits: Called with the run's number then: says what waits.
         agree: Called when the source's lock is held: gives the job that holds its records to the source's contract.
         agreement: What the records are held to; None where the source evolves.
+        tally: Hears what holds the requests of the source up; None where it sends none.
         kept_out: Called with the run's number at the end of a run that is not judged, with what the contract kept out
             by path, and with the error that ended the run.
     """
@@ -88,48 +106,54 @@ class Job:
     waits: Callable[[int], Awaitable[Held]] | None = None
     agree: "Callable[[], Awaitable[Job]] | None" = None
     agreement: Agreement | None = None
+    tally: Tally | None = None
     kept_out: Callable[[int, Mapping[str, Breach], KasparroError | None], Awaitable[None]] | None = None
 
 
-async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event) -> RunResult:
-    """Run a source once and return what became of it. Does not raise for anything that a run can report."""
+async def run_source(job: Job, database: Database, emit: Emit, stop: asyncio.Event, lease: float = LEASE) -> RunResult:
+    """Run a source once and return what became of it. Does not raise for anything that a run can report.
+
+    `lease`: seconds for which it may be silent before another process may go on with its source.
+    """
     since = time.monotonic()
     run_id: int | None = None
     counts = Counts()
-    retries = 0
+    resume_at: datetime | None = None
     judged: RunJudged | None = None
     held: Held | None = None
 
     def count(event: Event) -> None:
-        nonlocal retries, judged
-        retries += isinstance(event, Retrying)
+        nonlocal judged
         if isinstance(event, RunJudged):
             judged = event
         emit(event)
 
-    status: RunStatus = "failed"
-    error: tuple[str, str] | None = None
+    ended = Outcome(status="failed")
     try:
-        async with Runs(database).begin(job.new) as begun:
+        async with Runs(database, lease).begin(job.new) as begun:
             run_id = begun.run_id
             with structlog.contextvars.bound_contextvars(source=job.new.source, run_id=run_id):
-                status, error = await _outcome(job, _slices(job, database, begun, count, stop))
-            counts = await Runs(database).finish(run_id, status, error, retries)
+                ended = await _outcome(job, begun.lease.during(_slices(job, database, begun, count, stop)))
+            delays = Delays() if job.tally is None else job.tally.take()
+            counts, resume_at = await Runs(database).finish(
+                run_id, ended.status, ended.error, delays, resume_in=ended.resume_in
+            )
             if judged is not None and judged.held and job.waits is not None:
                 held = await job.waits(run_id)
     except KasparroError as raised:
         # It could not begin, or its end could not be recorded: then the next run finds it interrupted.
-        status, error = "failed", error or (raised.code, job.redact(str(raised)))
+        ended = Outcome(status="failed", error=ended.error or (raised.code, job.redact(str(raised))))
     result = RunResult(
         source=job.new.source,
-        status=status,
+        status=ended.status,
         counts=counts,
         duration=time.monotonic() - since,
         run_id=run_id,
         verdict=None if judged is None else judged.verdict,
         held=held,
-        error=None if error is None else error[1],
-        error_code=None if error is None else error[0],
+        error=None if ended.error is None else ended.error[1],
+        error_code=None if ended.error is None else ended.error[0],
+        resume_at=resume_at,
     )
     emit(RunFinished(result=result))
     return result
@@ -139,14 +163,16 @@ async def _outcome(job: Job, attempt: Awaitable[None]) -> Outcome:
     try:
         await attempt
     except Stopped as told:
-        return "stopped", (told.code, job.redact(str(told)))
+        return Outcome(status="stopped", error=(told.code, job.redact(str(told))))
     except KasparroError as raised:
+        wait = parks(raised)
         status: RunStatus = "partial" if raised.facts.get("incomplete") else "failed"
-        return status, (raised.code, job.redact(str(raised)))
+        error = (raised.code, job.redact(str(raised)))
+        return Outcome(status=status if wait is None else "parked", error=error, resume_in=wait)
     except Exception as unforeseen:  # noqa: BLE001 - a bug must not take the other sources down; it is logged and recorded
         _log.exception("unforeseen error")
-        return "failed", ("internal", job.redact(f"{type(unforeseen).__name__}: {unforeseen}"))
-    return "success", None
+        return Outcome(status="failed", error=("internal", job.redact(f"{type(unforeseen).__name__}: {unforeseen}")))
+    return Outcome(status="success")
 
 
 async def _slices(job: Job, database: Database, begun: Begun, emit: Emit, stop: asyncio.Event) -> None:
@@ -195,18 +221,22 @@ async def _read(job: Job, parts: Sequence[Slice], run_id: int, emit: Emit, stop:
         nonlocal breaches
         breaches = added(breaches, batch.shaped.profile.breaches)
 
-    async def bounded(part: Slice) -> None:
-        async with free:
-            await _slice(job, run_id, part, told, stop, None if job.kept_out is None else kept)
+    async def bounded(part: Slice, halt: Halt) -> None:
+        async with free, halt.ending():
+            halt.begin(job.new.source)
+            await _slice(job, run_id, part, told, halt.event, None if job.kept_out is None else kept)
 
     ended: KasparroError | None = None
     try:
-        await _all(bounded(part) for part in parts)
+        async with Halt.after(stop) as halt:
+            await all_of(bounded(part, halt) for part in parts)
+        halt.check()
         limit.end()
     except KasparroError as error:
         ended = error
-    # A run that was stopped is judged together with the one that goes on.
-    judged_later = job.judge is not None and (ended is None or isinstance(ended, Stopped))
+    # A run that was stopped or parked is judged together with the one that goes on.
+    goes_on = isinstance(ended, Stopped) or (ended is not None and parks(ended) is not None)
+    judged_later = job.judge is not None and (ended is None or goes_on)
     if job.kept_out is not None and not judged_later:
         await job.kept_out(run_id, breaches, ended)
     if ended is not None:
@@ -231,21 +261,6 @@ async def _unchanged(job: Job, parts: Sequence[Slice], known: Mapping[str, Bookm
             async for _page in pages:
                 return False
     return True
-
-
-async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
-    """Wait for all; the first error ends the others, and is raised."""
-    tasks = [asyncio.ensure_future(one) for one in works]
-    try:
-        if tasks:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, Exception):
-            raise end
 
 
 async def _slice(  # noqa: PLR0913, PLR0917 - a slice of a job, and who listens

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kasparro.errors import KasparroError, StoreBusy
+from kasparro.errors import Conflict, KasparroError, StoreBusy
 from kasparro.ingestion.run import Job, run_source
 from kasparro.model.engine import Engine
 from kasparro.model.events import Emit, Event, PageCommitted
 from kasparro.model.run import Counts, RunResult
 from kasparro.resilience.retry import RetryPolicy, Timing, retrying
 from kasparro.store.database import Database
+from kasparro.store.lease import LEASE, lease_lost
 from kasparro.store.runs import Runs
 
 _BUSY = RetryPolicy(attempts=6, total_seconds=120, first_wait=1, max_wait=30)
@@ -25,13 +26,14 @@ moves on meanwhile."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """Where runs take place: the database, the engine, who listens, when to stop, and what time is."""
+    """Where runs take place: the database, the engine, who listens, when to stop, what time is, and how long leases."""
 
     database: Database
     engine: Engine
     emit: Emit
     stop: asyncio.Event
     timing: Timing = Timing()  # noqa: RUF009 - frozen
+    lease: float = LEASE
 
 
 async def run_jobs(jobs: Sequence[Job], floor: Floor) -> dict[str, RunResult]:
@@ -55,7 +57,8 @@ async def _patiently(job: Job, floor: Floor) -> RunResult:
 
     async def attempt() -> None:
         before = committed
-        attempts.append(await run_source(job, floor.database, told, floor.stop))
+        result = await run_source(job, floor.database, told, floor.stop, floor.lease)
+        attempts.append(await explained(result, attempts, floor.database))
         if interrupted() and committed == before:
             raise StoreBusy(attempts[-1].error or "")
 
@@ -67,6 +70,26 @@ async def _patiently(job: Job, floor: Floor) -> RunResult:
         return attempts[0]
     counts = await _committed(attempts, floor.database)
     return replace(attempts[-1], counts=counts, duration=sum(one.duration for one in attempts))
+
+
+async def explained(result: RunResult, before: Sequence[RunResult], database: Database) -> RunResult:
+    """Explain why a run that has lost the database finds its source in use.
+
+    Either nobody has taken over: then the server has not noticed yet that the connection of the run before is gone, and
+    it is tried again. Or another process has: then this one is over, and nothing went wrong.
+    """
+    ours = next((one.run_id for one in reversed(before) if one.run_id is not None), None)
+    if ours is None or result.run_id is not None or result.error_code != Conflict.code:
+        return result
+    try:
+        waits = await Runs(database).is_running(ours)
+    except KasparroError as away:
+        return replace(result, error=str(away), error_code=away.code)
+    if waits:
+        reason = f"The server keeps {result.source} for run {ours}, whose connection is lost, until its lease ends."
+        return replace(result, error=reason, error_code=StoreBusy.code)
+    lost = lease_lost(ours, result.source)
+    return replace(result, run_id=ours, status="stopped", error=str(lost), error_code=lost.code)
 
 
 async def _committed(attempts: Sequence[RunResult], database: Database) -> Counts:

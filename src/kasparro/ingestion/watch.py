@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from kasparro.judge.contract import breach_findings
 from kasparro.judge.drift import drift
 from kasparro.judge.evolution import evolved, moves
+from kasparro.judge.late import KIND as LATE
 from kasparro.judge.proposal import Naming, with_proposals
 from kasparro.model.contract import EVOLVING, Contract
 from kasparro.model.facts import FieldFacts, RunFacts
 from kasparro.model.finding import Finding, Judged, verdict_of
 from kasparro.model.held import HoldOn, holds
 from kasparro.model.profile import Profile
+from kasparro.model.schedule import Schedule
 from kasparro.model.schema import Schema
+from kasparro.scheduling.ticks import begins
 from kasparro.store.watch import Seen, Watch
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -29,6 +32,7 @@ async def judge_run(  # noqa: PLR0913 - all that a declaration says of it
     *,
     contract: Contract = EVOLVING,
     naming: Naming | None = None,
+    schedule: Schedule | None = None,
 ) -> Judged:
     """Judge a run, keep the findings, and let the schema evolve, unless its rows are to wait.
 
@@ -39,6 +43,7 @@ async def judge_run(  # noqa: PLR0913 - all that a declaration says of it
         hold_on: From which verdict on its rows wait beside the table; None is never.
         contract: Says what of the schema stays as it is until somebody accepts another.
         naming: Where the declaration names raw fields; None where nothing is to be proposed.
+        schedule: By which the source is due; its jitter is no delay.
     """
     seen = await watch.seen(run_id)
     if seen.pages == 0:
@@ -48,15 +53,24 @@ async def judge_run(  # noqa: PLR0913 - all that a declaration says of it
     facts = facts_of(seen, moments)
     changes = () if seen.schema is None else drift(seen.schema, seen.profile)
     said = {(one.kind, one.subject) for one in changes}
-    odd = [one for one in anomalies(seen.history, facts) if (_SAME.get(one.kind, one.kind), one.subject) not in said]
+    found = anomalies(seen.history, facts, due=_begins(seen, schedule))
+    odd = [one for one in found if (_SAME.get(one.kind, one.kind), one.subject) not in said]
     if naming is not None and seen.schema is not None:
         changes = with_proposals(changes, naming, {*seen.schema.fields, *seen.profile.fields})
     findings = (*changes, *breach_findings(seen.profile.breaches), *odd)
     accepted = _accepted(seen, changes, contract)
     verdict = verdict_of(findings)
-    held = holds(verdict, hold_on)
+    # Rows that are read late are as good as others.
+    held = holds(verdict_of([one for one in findings if one.kind != LATE]), hold_on)
     await watch.judged(run_id, seen, facts, findings, accepted, held=held)
     return Judged(verdict=verdict, findings=findings, held=held)
+
+
+def _begins(seen: Seen, schedule: Schedule | None) -> datetime | None:
+    """Return when the run should have begun; None where it was due at no time."""
+    if seen.due_at is None or schedule is None:
+        return seen.due_at
+    return begins(seen.source, schedule, seen.due_at)
 
 
 def _accepted(seen: Seen, changes: Sequence[Finding], contract: Contract) -> Schema | None:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kasparro.model.finding import Finding, Verdict
 from kasparro.model.run import Counts, RunResult
@@ -104,7 +105,8 @@ class SliceClosed:
 class Retrying:
     """An attempt failed and is repeated after `wait` seconds. `place` and `reason` hold no secret.
 
-    `code` is that of the error, such as `rate_limited`; `asked`: the other side asked for the wait.
+    `code` is that of the error, such as `rate_limited`; `asked`: the other side asked for the wait; `sent`: false where
+    nothing was, as the host is left alone.
     """
 
     source: str
@@ -114,6 +116,36 @@ class Retrying:
     reason: str
     code: str = "transient"
     asked: bool = False
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled:
+    """A request waits for its turn at a host, or has waited: `seconds` in all, for `reason`.
+
+    A wait of a second or more is told when it begins, with what is known of its length then.
+    """
+
+    source: str
+    host: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerChanged:
+    """The circuit breaker of a host has changed, by what this run met.
+
+    `open`: after so many failures in a row nobody asks the host for `seconds`. `half_open`: this run tries it.
+    `closed`: it answers again. `reason` is the last failure in a few words, and holds no secret.
+    """
+
+    source: str
+    host: str
+    state: Literal["closed", "open", "half_open"]
+    failures: int
+    seconds: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,5 +169,17 @@ class RunFinished:
     result: RunResult
 
 
-Event = RunStarted | Fetched | PageRead | PagesShaped | PageCommitted | SliceClosed | Retrying | RunJudged | RunFinished
+Event = (
+    RunStarted
+    | Fetched
+    | PageRead
+    | PagesShaped
+    | PageCommitted
+    | SliceClosed
+    | Retrying
+    | Throttled
+    | BreakerChanged
+    | RunJudged
+    | RunFinished
+)
 Emit = Callable[[Event], None]

@@ -9,6 +9,10 @@ MOST_SOURCES = 1000
 """Sources that are told one by one, those that ran last; so `/metrics` stays small where sources come and go."""
 
 
+MOST_HOSTS = 100
+"""Hosts whose circuit breakers are told one by one, likewise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One metric, as Prometheus sees it.
@@ -123,14 +127,29 @@ THROTTLE_WAITS = Metric(
     kind="counter",
     labels=("source",),
     unit="waits",
-    help="Waits that the other side asked for.",
+    help="Waits for a rate limit: that the other side asked for, or that keep it.",
 )
 THROTTLE_WAIT_SECONDS = Metric(
     name="kasparro_throttle_wait_seconds_total",
     kind="counter",
     labels=("source",),
     unit="seconds",
-    help="Time spent in waits that the other side asked for.",
+    help="Time spent in waits for a rate limit, of all requests that wait at the same time.",
+)
+BREAKER_STATE = Metric(
+    name="kasparro_breaker_state",
+    kind="gauge",
+    labels=("host",),
+    unit="0, 1 or 2",
+    help="Circuit breaker of a host that was ever left alone: 0 closed, 1 half-open (one request tries it), 2 open. "
+    f"The {MOST_HOSTS} that changed last are told.",
+)
+BREAKER_CHANGES = Metric(
+    name="kasparro_breaker_changes_total",
+    kind="counter",
+    labels=("host", "state"),
+    unit="changes",
+    help="Changes of the circuit breaker of a host, by what it became: open, half_open or closed.",
 )
 REJECTS = Metric(
     name="kasparro_rejects_total",
@@ -192,7 +211,7 @@ QUEUE_DEPTH = Metric(
     kind="gauge",
     labels=("queue",),
     unit="messages",
-    help="What waits in a queue, such as notifications.",
+    help="What waits in a queue: `notifications` to be sent, `runs` to be taken by a worker.",
 )
 DATASET_ROWS = Metric(
     name="kasparro_dataset_rows", kind="gauge", labels=("dataset",), unit="rows", help="Rows of a dataset, exactly."
@@ -239,6 +258,8 @@ METRICS: tuple[Metric, ...] = (
     RETRIES,
     THROTTLE_WAITS,
     THROTTLE_WAIT_SECONDS,
+    BREAKER_STATE,
+    BREAKER_CHANGES,
     REJECTS,
     OPEN_REJECTS,
     CHECKPOINT_LAG,

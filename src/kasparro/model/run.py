@@ -37,6 +37,23 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delays:
+    """What held a run up.
+
+    Attributes:
+        retries: Attempts that were repeated.
+        waits: How often it waited: before a repetition, or for a rate limit.
+        waited_seconds: How long, over all of its slices, which may wait at the same time.
+        breaker_changes: How often it changed the circuit breaker of a host.
+    """
+
+    retries: int = 0
+    waits: int = 0
+    waited_seconds: float = 0.0
+    breaker_changes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """One slice of one run, as it is worked on. `run_id` is also the lease epoch that fences its commits.
 

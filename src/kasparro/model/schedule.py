@@ -11,6 +11,9 @@ from kasparro.model.duration import written
 LEAST = timedelta(minutes=1)
 """Shortest time between two moments: a line of cron knows no seconds either."""
 
+MOST = timedelta(days=3660)
+"""Longest one, ten years; moments are counted on from one to the next, and the calendar ends in the year 9999."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:

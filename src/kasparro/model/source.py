@@ -10,6 +10,7 @@ from kasparro.model.held import HoldOn
 from kasparro.model.limit import Limit
 from kasparro.model.mapping import Mapping as FieldMapping
 from kasparro.model.page import Bookmark, Page
+from kasparro.model.rate import RateLimit
 from kasparro.model.removal import Removal
 from kasparro.model.schedule import Schedule
 
@@ -59,6 +60,7 @@ class Declared:
         hold_on: From which verdict on the rows of a run wait for a decision; None is never.
         raw_retention: How long a raw page is kept after it was last read; None is for ever.
         schedule: When it is to run; None where nobody said.
+        rate_limit: How often its provider may be asked; None where nobody said.
     """
 
     name: str
@@ -76,3 +78,4 @@ class Declared:
     hold_on: HoldOn | None = None
     raw_retention: timedelta | None = None
     schedule: Schedule | None = None
+    rate_limit: RateLimit | None = None

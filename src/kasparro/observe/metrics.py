@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, assert_never
 
 from kasparro.model.events import (
+    BreakerChanged,
     Event,
     Fetched,
     PageCommitted,
@@ -18,8 +19,10 @@ from kasparro.model.events import (
     RunJudged,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.metrics import (
+    BREAKER_CHANGES,
     COMMIT_DURATION,
     FETCH_DURATION,
     HTTP_DURATION,
@@ -111,11 +114,8 @@ class Meter:
                 self.time(SHAPE_DURATION, event.seconds, event.source)
             case PageCommitted():
                 self.time(COMMIT_DURATION, event.seconds, event.source)
-            case Retrying():
-                self.count(RETRIES, event.source, event.code)
-                if event.asked:
-                    self.count(THROTTLE_WAITS, event.source)
-                    self.count(THROTTLE_WAIT_SECONDS, event.source, by=event.wait)
+            case Retrying() | Throttled() | BreakerChanged():
+                self._held_up(event)
             case RunFinished(result=result):
                 if result.run_id is not None:
                     self.time(RUN_DURATION, result.duration, result.source)
@@ -123,6 +123,24 @@ class Meter:
                 pass  # counted in the transactions that record them
             case _:
                 assert_never(event)
+
+    def _held_up(self, event: Retrying | Throttled | BreakerChanged) -> None:
+        match event:
+            case Retrying():
+                if event.sent:
+                    self.count(RETRIES, event.source, event.code)
+                if event.asked:
+                    self._throttled(event.source, event.wait)
+            case Throttled():
+                self._throttled(event.source, event.seconds)
+            case BreakerChanged():
+                self.count(BREAKER_CHANGES, event.host, event.state)
+            case _:
+                assert_never(event)
+
+    def _throttled(self, source: str, seconds: float) -> None:
+        self.count(THROTTLE_WAITS, source)
+        self.count(THROTTLE_WAIT_SECONDS, source, by=seconds)
 
     def look(self) -> dict[Series, Tally]:
         """Return what was gathered."""

@@ -5,6 +5,7 @@ from typing import assert_never
 import structlog
 
 from kasparro.model.events import (
+    BreakerChanged,
     Event,
     Fetched,
     PageCommitted,
@@ -15,6 +16,7 @@ from kasparro.model.events import (
     RunJudged,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.finding import Finding
 
@@ -37,14 +39,31 @@ def log_event(event: Event) -> None:
             _log.debug("fetched", source=event.source, seconds=round(event.seconds, 3), **answer)
         case PageRead() | PagesShaped():
             pass  # part of what is told when the pages are committed
-        case Retrying():
-            again = {"place": event.place, "attempt": event.attempt, "wait": round(event.wait, 3)}
-            _log.warning("trying again", source=event.source, reason=event.reason, **again)
+        case Retrying() | Throttled() | BreakerChanged():
+            _held_up(event)
         case RunJudged():
             for one in event.findings:
                 _found(event, one)
         case RunFinished():
             _finished(event)
+        case _:
+            assert_never(event)
+
+
+def _held_up(event: Retrying | Throttled | BreakerChanged) -> None:
+    match event:
+        case Retrying():
+            again = {"place": event.place, "attempt": event.attempt, "wait": round(event.wait, 3)}
+            _log.warning("trying again", source=event.source, reason=event.reason, **again)
+        case Throttled():
+            # A wait for one's turn is how a limit is kept; only one that somebody would notice is told in production.
+            write = _log.info if event.seconds >= 1 else _log.debug
+            waits = {"host": event.host, "seconds": round(event.seconds, 3), "reason": event.reason}
+            write("waiting for a rate limit", source=event.source, **waits)
+        case BreakerChanged():
+            write = _log.warning if event.state == "open" else _log.info
+            facts = {"state": event.state, "failures": event.failures, "seconds": round(event.seconds, 3)}
+            write("circuit breaker changed", source=event.source, host=event.host, reason=event.reason or None, **facts)
         case _:
             assert_never(event)
 
@@ -74,4 +93,5 @@ def _finished(event: RunFinished) -> None:
         rejected=counts.rejected,
         error_code=result.error_code,
         error=result.error,
+        resume_at=None if result.resume_at is None else result.resume_at.isoformat(),
     )

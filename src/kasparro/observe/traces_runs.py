@@ -14,6 +14,7 @@ import structlog
 from opentelemetry.trace import Span, Tracer
 
 from kasparro.model.events import (
+    BreakerChanged,
     Emit,
     Event,
     Fetched,
@@ -25,6 +26,7 @@ from kasparro.model.events import (
     RunJudged,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.redact import Redactor
 from kasparro.model.run import RunResult
@@ -114,8 +116,8 @@ class RunTraces:
                 self._slice(event.run_id, event.slice_name).committed(event)
             case SliceClosed():
                 self._close(event)
-            case Retrying():
-                self._retrying(event)
+            case Retrying() | Throttled() | BreakerChanged():
+                self._held_up(event)
             case RunJudged():
                 self._judged(event)
             case RunStarted() | RunFinished():
@@ -149,12 +151,26 @@ class RunTraces:
             run.latest = max(run.latest, one.began + one.seconds)
         run.fetches.clear()
 
-    def _retrying(self, event: Retrying) -> None:
+    def _held_up(self, event: Retrying | Throttled | BreakerChanged) -> None:
+        match event:
+            case Retrying():
+                told: Attributes = {"attempt": event.attempt, "wait": event.wait, "error.type": event.code}
+                self._note("retry", {**told, "asked": event.asked})
+            case Throttled():
+                self._note("throttled", {"server.address": event.host, "wait": event.seconds, "reason": event.reason})
+            case BreakerChanged():
+                self._note(
+                    "circuit breaker", {"server.address": event.host, "state": event.state, "failures": event.failures}
+                )
+            case _:
+                assert_never(event)
+
+    def _note(self, name: str, told: Attributes) -> None:
+        """Note a moment in the span of the run that the log is about now."""
         run_id = structlog.contextvars.get_contextvars().get("run_id")
         run = self._runs.get(run_id) if isinstance(run_id, int) else None
         if run is not None and run.span is not None:
-            told: Attributes = {"attempt": event.attempt, "wait": event.wait, "error.type": event.code}
-            run.span.add_event("retry", {**told, "asked": event.asked})
+            run.span.add_event(name, told)
 
     def _judged(self, event: RunJudged) -> None:
         run = self._run(event.run_id)

@@ -31,8 +31,8 @@ class Beat:
         connected: The database answered.
         latency: Seconds that it took to answer.
         migrated: It has the schema of this version.
-        failing: The last finished run of some source failed, or a source is late.
-        runs: JSON object of `last_run`, `sources` and `late`; None where it could not be read.
+        failing: The last finished run of some source failed, a source is late, or a host is left alone.
+        runs: JSON object of `last_run`, `sources`, `late`, `parked` and `hosts`; None where it could not be read.
     """
 
     connected: bool = False

@@ -1,6 +1,8 @@
 """The connection to our PostgreSQL: one pool, and the one place where psycopg's errors become ours."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
@@ -78,7 +80,7 @@ class Database:
             kwargs={
                 "autocommit": True,
                 "connect_timeout": _CONNECT_SECONDS,
-                "application_name": "kasparro",
+                "application_name": application_name(),
                 "cursor_factory": self._cursors,
             },
             configure=_configure,
@@ -156,6 +158,16 @@ class Database:
                 yield own
 
 
+def process_name() -> str:
+    """Return host and number of this process: what the record of a run calls its holder."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def application_name() -> str:
+    """Return what sessions of this process are called by the server, so that they can be told from others."""
+    return f"kasparro {process_name()}"[:63]
+
+
 def place_of(url: str) -> str:
     """Return host and database of a connection string, without credentials."""
     try:
@@ -172,7 +184,7 @@ async def connect(url: str, cursors: type[AsyncCursor[TupleRow]] = AsyncCursor) 
             url,
             autocommit=True,
             connect_timeout=_CONNECT_SECONDS,
-            application_name="kasparro",
+            application_name=application_name(),
             cursor_factory=cursors,
         )
     except psycopg.ProgrammingError:
@@ -180,7 +192,11 @@ async def connect(url: str, cursors: type[AsyncCursor[TupleRow]] = AsyncCursor) 
         raise Misconfigured(
             "DATABASE_URL is not a connection string. Write postgresql://user:password@host:5432/database"
         ) from None
-    await _configure(opened)
+    try:
+        await _configure(opened)
+    except BaseException:  # also where we are told to stop meanwhile: nobody else knows of the connection yet
+        await opened.close()
+        raise
     return opened
 
 
@@ -229,7 +245,14 @@ def _translation(error: Exception, place: str) -> KasparroError:
             return Misconfigured(
                 f"The database {place} refused: {first}. Check DATABASE_URL and the rights of its user."
             )
-        case psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout() | OSError() | TimeoutError():
+        case (
+            psycopg.OperationalError()
+            | psycopg.InterfaceError()
+            | errors.IdleInTransactionSessionTimeout()
+            | PoolTimeout()
+            | OSError()
+            | TimeoutError()
+        ):
             return StoreBusy(
                 f"The database {place} cannot be reached: {first}. Check that it runs and that DATABASE_URL is right."
             )

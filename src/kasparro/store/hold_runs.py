@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from kasparro.errors import Broken, Conflict, NotFound, SchemaBroken
 from kasparro.model.held import Held, HeldState
-from kasparro.model.run import Counts
+from kasparro.model.run import Counts, Delays
 from kasparro.store.database import Database
 from kasparro.store.hold import Hold
 from kasparro.store.hold_rows import Beside, counted, shown
@@ -199,8 +199,8 @@ class HeldRuns:
 
     async def _end(self, connection: AsyncConnection, run_id: int) -> None:
         """End a run that died after it had come to its end; one that has ended is left as it is."""
-        facts = {"run_id": run_id, "status": "success", "error_code": None, "error": None, "retries": 0}
-        await connection.execute(queries("runs")["finish"], facts)
+        ended = {"run_id": run_id, "status": "success", "error_code": None, "error": None, "resume_in": None}
+        await connection.execute(queries("runs")["finish"], {**ended, **asdict(Delays())})
 
     async def _remember(self, waiting: _Waiting) -> None:
         """Where the slices stand now is where this run has led them."""

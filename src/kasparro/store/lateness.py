@@ -202,7 +202,7 @@ def _schedule(row: dict[str, Any]) -> Schedule | None:
     try:
         schedule = Schedule.from_json(row["schedule"])
         check_known(schedule)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         _log.warning("schedule cannot be read by this version", source=row["source"], reason=str(error))
         return None
     return schedule

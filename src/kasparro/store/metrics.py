@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import orjson
 from psycopg import AsyncConnection
 
-from kasparro.model.metrics import MOST_SOURCES
+from kasparro.model.metrics import MOST_HOSTS, MOST_SOURCES
 from kasparro.observe.metrics import Meter, Readings, Series, Tally, added
 from kasparro.store.queries import queries
 
@@ -61,7 +61,7 @@ class MetricWriter:
 
 async def read_metrics(connection: AsyncConnection) -> Readings:
     """Return all series as they are now. Costs the same for any length of history."""
-    cursor = await connection.execute(queries("metrics")["read"], {"most": MOST_SOURCES})
+    cursor = await connection.execute(queries("metrics")["read"], {"most": MOST_SOURCES, "most_hosts": MOST_HOSTS})
     (text,) = await cursor.fetchone() or ("[]",)
     found: dict[Series, Tally] = {}
     for name, labels, bounds, value, counts in orjson.loads(text):

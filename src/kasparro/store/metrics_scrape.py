@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from kasparro.errors import KasparroError
 from kasparro.model.metrics import (
+    BREAKER_STATE,
     CHECKPOINT_LAG,
     DATABASE_UP,
     DATASET_ROWS,
@@ -37,7 +38,8 @@ from kasparro.store.metrics import MetricWriter, read_metrics
 _log = structlog.get_logger("kasparro.metrics")
 
 _OF_NOW = frozenset(
-    metric.name for metric in (RUNS_RUNNING, OPEN_REJECTS, QUEUE_DEPTH, DATASET_ROWS, SOURCES, SCHEMA_VERSION)
+    metric.name
+    for metric in (RUNS_RUNNING, BREAKER_STATE, OPEN_REJECTS, QUEUE_DEPTH, DATASET_ROWS, SOURCES, SCHEMA_VERSION)
 )
 """What is true only of the moment at which it was read."""
 

@@ -1,7 +1,5 @@
 """Runs in the database: one at a time per source, recorded from their first moment to their end."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -12,9 +10,10 @@ import orjson
 from psycopg import AsyncConnection
 
 from kasparro.errors import Conflict, Misconfigured
-from kasparro.model.run import Counts, RunStatus
-from kasparro.store.database import Database
+from kasparro.model.run import Counts, Delays, RunStatus
+from kasparro.store.database import Database, process_name
 from kasparro.store.lanes import HOLD, abandon_hold, undecided, waiting_run
+from kasparro.store.lease import LEASE, Lease, guard
 from kasparro.store.queries import queries
 
 EACH_RECORD = ("*",)
@@ -27,7 +26,8 @@ _READS = frozenset({"run", "full_refresh", "backfill"})
 """Triggers of runs that ask the source. Rows that were read before, and stand in a lane, are not the latest then."""
 
 _DIED = (
-    "The process that ran it ended without a word (killed, or the machine went down). The next run went on from there."
+    "The process that ran it ended without a word (killed, or the machine went down), or was silent for longer than "
+    "its lease (frozen, or cut off). The next run went on from there."
 )
 
 
@@ -43,6 +43,9 @@ class NewRun:
         beside: Its rows wait beside the table (`refresh`), so they may be known by another key.
         accept: A refresh that was refused at its end is gone on with, instead of begun again.
         schedule: When the source is to run, as JSON; None where nobody says.
+        requested_by: Who asked for it: `schedule`, `api`, `cli`, `resume`; None is another program.
+        due_at: The due moment that it is for; None where it is for none.
+        job_id: The job of the queue that it is; None where it was not queued.
     """
 
     source: str
@@ -58,6 +61,9 @@ class NewRun:
     beside: bool = False
     accept: bool = False
     schedule: str | None = None
+    requested_by: str | None = None
+    due_at: datetime | None = None
+    job_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +75,21 @@ class Begun:
 
     run_id: int
     resumed: bool
+    lease: Lease
     note: str | None = None
 
 
 class Runs:
-    """Begins and ends runs."""
+    """Begins and ends runs.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where they are recorded.
+        lease: Seconds for which a run may be silent before another may have its source.
+    """
+
+    def __init__(self, database: Database, lease: float = LEASE) -> None:
         self._database = database
+        self._seconds = lease
         self._sql = queries("runs")
 
     @asynccontextmanager
@@ -88,20 +101,23 @@ class Runs:
             Misconfigured: its rows are known by another key, or stand in another dataset.
         """
         async with self._database.own_connection() as connection:
+            await guard(connection, self._seconds)
             await self._lock(connection, new.source)
             async with connection.transaction():
                 begun = await self._begun(connection, new)
             if isinstance(begun, int):
                 raise undecided(new.source, begun)
-            yield begun
+            async with begun.lease.kept():
+                yield begun
 
     async def _begun(self, connection: AsyncConnection, new: NewRun) -> Begun | int:
         """Begin a run; or return the one whose rows are held, with runs that died recorded all the same."""
+        facts = {**asdict(new), "primary_key": orjson.dumps(new.primary_key).decode()}
+        facts |= {"holder": process_name(), "lease": self._seconds}
+        await connection.execute(self._sql["leftovers"], facts)
         held = await self._ended_dead(connection, new.source)
         if held is not None:
             return held
-        facts = {**asdict(new), "primary_key": orjson.dumps(new.primary_key).decode()}
-        facts["holder"] = f"{socket.gethostname()}:{os.getpid()}"
         cursor = await connection.execute(self._sql["known"], facts)
         known = _Known.of(await cursor.fetchone())
         if known is not None:
@@ -118,16 +134,17 @@ class Runs:
         cursor = await connection.execute(self._sql["begin"], facts)
         run_id = await _single(cursor.fetchone())
         await connection.execute(self._sql["pass"], {**facts, "run_id": run_id, "resumed": resumed})
-        return Begun(run_id=run_id, resumed=resumed, note=None if known is None else _note(new, known))
+        lease = Lease(self._database, connection, run_id=run_id, source=new.source, seconds=self._seconds)
+        return Begun(run_id=run_id, resumed=resumed, lease=lease, note=None if known is None else _note(new, known))
 
     async def _ended_dead(self, connection: AsyncConnection, source: str) -> int | None:
         """Record the runs of the source that died; return the one whose rows are held. That one had come to its end."""
         cursor = await connection.execute(self._sql["abandoned"], {"source": source})
         for run_id, held in await cursor.fetchall():
             if held:
-                await self._end(connection, run_id, "success", None, 0)
+                await self._end(connection, run_id, "success", None)
             else:
-                await self._end(connection, run_id, "interrupted", ("interrupted", _DIED), 0)
+                await self._end(connection, run_id, "interrupted", ("interrupted", _DIED))
         return await waiting_run(connection, source)
 
     async def finish(
@@ -135,23 +152,34 @@ class Runs:
         run_id: int,
         status: RunStatus,
         error: tuple[str, str] | None,
-        retries: int,
-        resume_at: datetime | None = None,
-    ) -> Counts:
-        """End a run and return what it has committed.
+        delays: Delays = Delays(),  # noqa: B008 - frozen
+        resume_in: float | None = None,
+    ) -> tuple[Counts, datetime | None]:
+        """End a run; return what it has committed, and when it goes on if it is parked.
 
         Args:
             run_id: The run.
             status: Any but `running`.
             error: Code and sentence, without secrets.
-            retries: Attempts that were repeated.
-            resume_at: When a parked run goes on; None of any other.
+            delays: What held it up.
+            resume_in: Seconds, by the database's clock, until a parked run goes on; None of any other.
         """
         async with self._database.connection() as connection:
-            await self._end(connection, run_id, status, error, retries, resume_at)
+            resume_at = await self._end(connection, run_id, status, error, delays, resume_in)
             await connection.execute(self._sql["remember"], {"run_id": run_id})
             await connection.execute(self._sql["forget"], {"run_id": run_id, "keep": REMEMBERED - 1})
-        return await self.committed([run_id])
+        return await self.committed([run_id]), resume_at
+
+    async def is_running(self, run_id: int) -> bool:
+        """Tell whether the record of a run says that it is under way."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(self._sql["status"], {"run_id": run_id})).fetchone()
+        return row is not None and row[0] == "running"
+
+    async def is_held(self, source: str) -> bool:
+        """Tell whether rows of the source wait for a decision: until then none of its runs begins."""
+        async with self._database.connection() as connection:
+            return await waiting_run(connection, source) is not None
 
     async def committed(self, run_ids: Sequence[int]) -> Counts:
         """Return what runs have committed together."""
@@ -176,13 +204,14 @@ class Runs:
         run_id: int,
         status: RunStatus,
         error: tuple[str, str] | None,
-        retries: int,
-        resume_at: datetime | None = None,
-    ) -> None:
+        delays: Delays = Delays(),  # noqa: B008 - frozen
+        resume_in: float | None = None,
+    ) -> datetime | None:
         code, text = error if error is not None else (None, None)
         ended = {"run_id": run_id, "status": status, "error_code": code, "error": text}
-        facts = {**ended, "retries": retries, "resume_at": resume_at}
-        await connection.execute(self._sql["finish"], facts)
+        cursor = await connection.execute(self._sql["finish"], {**ended, **asdict(delays), "resume_in": resume_in})
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
 
 
 @dataclass(frozen=True, slots=True)

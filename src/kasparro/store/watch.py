@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ class Seen:
         schema: The accepted one, and its version; None before the first.
         history: Of earlier runs, oldest first.
         started_at: When the pass began.
+        due_at: When it was due by the schedule of the source; None where it was not asked for by that.
         seconds: So long ago.
     """
 
@@ -46,6 +48,7 @@ class Seen:
     rejected: int
     bytes_read: int
     pages: int
+    due_at: datetime | None = None
 
 
 class Watch:
@@ -60,7 +63,7 @@ class Watch:
         async with self._database.connection() as connection:
             profile = await self._whole(connection, run_id)
             cursor = await connection.execute(self._sql["pass"], {"run_id": run_id})
-            source, started_at, seconds, rejected, read, pages = (await cursor.fetchall())[0]
+            source, started_at, seconds, rejected, read, pages, due_at = (await cursor.fetchall())[0]
             cursor = await connection.execute(self._sql["schema"], {"source": source})
             version, fields = await cursor.fetchone() or (None, None)
             facts = {"source": source, "run_id": run_id, "limit": HISTORY}
@@ -77,6 +80,7 @@ class Watch:
             rejected=rejected,
             bytes_read=read,
             pages=pages,
+            due_at=due_at,
         )
 
     async def judged(  # noqa: PLR0913 - all that came of it

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from kasparro.errors import Misconfigured
-from kasparro.store.embedded import EmbeddedServer
+from kasparro.store.embedded import EmbeddedServer, binaries
 
 USER = """
 import sys
@@ -31,8 +31,8 @@ def running(home: Path) -> bool:
     return (home / "postgres" / "postmaster.pid").exists() and EmbeddedServer(home)._runs()  # noqa: SLF001
 
 
-def user(home: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", USER, str(home)]
+def user(home: Path, before: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    command = [*before, sys.executable, "-c", USER, str(home)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("postgresql://")
@@ -67,6 +67,17 @@ def test_it_keeps_data_and_stops_after_its_last_user(home: Path) -> None:
     assert not running(home)
     with EmbeddedServer(home) as again, psycopg.connect(again.url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchall() == [(0,)]
+
+
+def test_others_cannot_reach_it(home: Path) -> None:
+    with EmbeddedServer(home) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT current_setting('listen_addresses')").fetchall() == [("",)]
+        folder = Path(connection.info.host)
+        assert (folder / f".s.PGSQL.{connection.info.port}").is_socket()
+        assert folder.stat().st_mode & 0o077 == 0
+        if os.geteuid() == 0:
+            done = subprocess.run(["ls", str(folder)], user="nobody", capture_output=True, check=False)
+            assert done.returncode != 0
 
 
 def test_two_processes_share_it_and_a_killed_one_does_not_keep_it_alive(home: Path) -> None:
@@ -119,6 +130,19 @@ def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
             assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
+def test_a_folder_for_its_socket_that_others_may_enter(tmp_path: Path) -> None:
+    """Somebody else could have made it before us, where all may write."""
+    server = EmbeddedServer(tmp_path / ("d" * 60) / ("e" * 60))
+    folder = Path(server.url.partition("host=")[2])
+    folder.mkdir()
+    folder.chmod(0o777)
+    try:
+        with pytest.raises(Misconfigured, match="belongs to somebody else, or others may enter it"):
+            server.start()
+    finally:
+        folder.rmdir()
+
+
 def test_also_the_folder_for_temporary_files_may_be_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
@@ -142,7 +166,46 @@ def test_without_the_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         EmbeddedServer(tmp_path).start()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A home that others may pass through, which pytest's own folder may not be."""
+    with tempfile.TemporaryDirectory(prefix="kasparro-home-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "home"
+
+
+@needs_root
+@pytest.mark.parametrize("lacking", ["dac_read_search", "setpcap", "dac_read_search,-setpcap"])
+def test_root_of_a_container_that_lacks_rights(lacking: str, open_home: Path) -> None:
+    if not all(folder.stat().st_mode & 0o001 for folder in binaries().parents):
+        pytest.skip("the binaries lie below a folder that is closed to others")
+    command = ["setpriv", f"--bounding-set=-{lacking}", f"--inh-caps=-{lacking}"]
+    process = user(open_home, before=command)
+    with psycopg.connect(EmbeddedServer(open_home).url) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    end(process)
+
+
+@needs_root
+def test_root_with_binaries_below_a_folder_that_is_closed_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = binaries().parents[1]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, closed / folder.name)
+    monkeypatch.syspath_prepend(closed)
+    assert binaries().is_relative_to(closed)
+    with EmbeddedServer(tmp_path / "home") as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+@needs_root
 def test_root_without_setpriv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(Misconfigured, match="setpriv"):

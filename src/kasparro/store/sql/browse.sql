@@ -28,19 +28,23 @@ WITH each AS (
            (SELECT coalesce(sum(rows), 0)::bigint FROM dataset_total AS total
             WHERE total.dataset = known.dataset AND total.source = known.source) AS rows,
            runs, failures, extracted AS processed, inserted, updated, unchanged, duplicates, rejected,
+           retries, waits, waited_seconds, breaker_changes,
            seconds AS total_seconds, seconds / nullif(runs, 0) AS average_seconds, last_run_id,
-           (SELECT status FROM etl_run WHERE id = last_run_id) AS last_status, last_success_at, last_failure_at, last_error
-    FROM etl_source AS known
+           last.status AS last_status, last.resume_at, last_success_at, last_failure_at, last_error
+    FROM etl_source AS known LEFT JOIN LATERAL (SELECT status, resume_at FROM etl_run WHERE id = last_run_id) AS last ON true
 ), recent AS (
-    SELECT id AS run_id, source, status, verdict, held, started_at, finished_at,
+    SELECT id AS run_id, source, status, verdict, held, started_at, finished_at, resume_at,
            extract(epoch FROM finished_at - started_at)::double precision AS seconds,
-           extracted AS processed, inserted, updated, unchanged, duplicates, rejected, error_code, error
+           extracted AS processed, inserted, updated, unchanged, duplicates, rejected, retries, waits, waited_seconds,
+           error_code, error
     FROM etl_run ORDER BY id DESC LIMIT %(limit)s
 ), totals AS (
     SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(runs), 0) AS runs, coalesce(sum(processed), 0) AS processed,
            coalesce(sum(inserted), 0) AS inserted, coalesce(sum(updated), 0) AS updated,
            coalesce(sum(unchanged), 0) AS unchanged, coalesce(sum(duplicates), 0) AS duplicates,
-           coalesce(sum(rejected), 0) AS rejected, coalesce(sum(failures), 0) AS failures
+           coalesce(sum(rejected), 0) AS rejected, coalesce(sum(failures), 0) AS failures,
+           coalesce(sum(retries), 0) AS retries, coalesce(sum(waits), 0) AS waits,
+           coalesce(sum(waited_seconds), 0) AS waited_seconds, coalesce(sum(breaker_changes), 0) AS breaker_changes
     FROM each
 ), durations AS (
     SELECT coalesce(sum(total_seconds), 0) AS total_seconds, sum(total_seconds) / nullif(sum(runs), 0) AS average_seconds,
@@ -59,21 +63,32 @@ SELECT json_build_object(
     'last_success', (SELECT row_to_json(succeeded) FROM succeeded),
     'last_failure', (SELECT row_to_json(failed) FROM failed),
     'recent_runs', (SELECT coalesce(json_agg(recent ORDER BY run_id DESC), '[]') FROM recent),
-    'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each))
+    'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each),
+    'hosts', (SELECT coalesce(json_agg(breaker ORDER BY host), '[]') FROM (
+        SELECT host, state, since, retry_at, failures, openings, reason FROM host_breaker ORDER BY since DESC, host LIMIT 100)
+        AS breaker))
 
--- health: the latest run, how the last finished run of each source ended, which sources are late, and whether one of both
--- is so
+-- health: the latest run, how the last finished run of each source ended, which sources are late or parked, and which hosts
+-- were left alone lately; and whether something of it is bad: to be parked is not, nor is a host that nobody has tried again
 WITH each AS (
-    SELECT known.source, run.id AS run_id, run.status, run.finished_at, known.last_success_at
+    SELECT known.source, run.id AS run_id, run.status, run.finished_at, known.last_success_at, run.resume_at
     FROM etl_source AS known LEFT JOIN etl_run AS run ON run.id = known.last_run_id
 ), latest AS (
     SELECT id AS run_id, source, status, finished_at FROM etl_run ORDER BY id DESC LIMIT 1
 ), late AS (
     SELECT late.source, late.severity, late.due_at FROM source_lateness AS late LEFT JOIN etl_source AS known USING (source)
     WHERE late.given_up_at IS NULL AND known.last_read_id IS NOT DISTINCT FROM late.after_run_id
+), breaker AS (
+    SELECT host, state, since, retry_at, failures FROM host_breaker
+    WHERE coalesce(retry_at, since) > clock_timestamp() - interval '1 day' ORDER BY since DESC, host LIMIT 100
 )
 SELECT (json_build_object(
            'last_run', (SELECT row_to_json(latest) FROM latest),
-           'sources', (SELECT coalesce(json_agg(each ORDER BY source), '[]') FROM each),
-           'late', (SELECT coalesce(json_agg(late ORDER BY source), '[]') FROM late)))::text,
+           'sources', (SELECT coalesce(json_agg(json_build_object('source', source, 'run_id', run_id, 'status', status,
+               'finished_at', finished_at, 'last_success_at', last_success_at) ORDER BY source), '[]') FROM each),
+           'late', (SELECT coalesce(json_agg(late ORDER BY source), '[]') FROM late),
+           'parked', (SELECT coalesce(json_agg(json_build_object('source', source, 'run_id', run_id, 'resume_at', resume_at)
+               ORDER BY source), '[]') FROM each WHERE status = 'parked'),
+           'hosts', (SELECT coalesce(json_agg(breaker ORDER BY host), '[]') FROM breaker)))::text,
        EXISTS (SELECT FROM each WHERE status IN ('failed', 'interrupted')) OR EXISTS (SELECT FROM late)
+       OR EXISTS (SELECT FROM breaker WHERE state <> 'closed' AND retry_at > clock_timestamp() - interval '1 hour')

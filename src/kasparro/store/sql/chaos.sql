@@ -1,6 +1,6 @@
 -- at_point: a process of PostgreSQL that is at a point of a commit; any process that serves a run for the point random
 SELECT pid FROM pg_stat_activity AS process
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'kasparro'
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, 'kasparro')
   AND (%(pattern)s::text IS NULL OR (query ~ %(pattern)s AND (state IN ('active', 'idle in transaction') OR (
        %(after)s AND state = 'idle' AND state_change > clock_timestamp() - interval '30 milliseconds'
        AND NOT EXISTS (SELECT FROM pg_locks AS held WHERE held.pid = process.pid AND held.locktype = 'advisory')))))

@@ -77,6 +77,12 @@ WITH known AS MATERIALIZED (
     UNION ALL
     SELECT 'kasparro_queue_depth', ARRAY['notifications'], '', count(*), NULL FROM notification WHERE status = 'waiting'
     UNION ALL
+    SELECT 'kasparro_queue_depth', ARRAY['runs'], '', count(*), NULL FROM procrastinate_jobs
+    WHERE status = 'todo' AND task_name = 'kasparro.run'
+    UNION ALL
+    SELECT 'kasparro_breaker_state', ARRAY[host], '', array_position(ARRAY['closed', 'half_open', 'open'], state) - 1, NULL
+    FROM (SELECT host, state FROM host_breaker ORDER BY since DESC, host LIMIT %(most_hosts)s) AS host
+    UNION ALL
     SELECT 'kasparro_sources', '{}', '', count(*), NULL FROM etl_source
     UNION ALL
     SELECT 'kasparro_schema_version', '{}', '', max(number), NULL FROM schema_migration

@@ -1,6 +1,31 @@
 -- lock: one run per source; the lock dies with its connection, however the process ends
 SELECT pg_try_advisory_lock(hashtextextended('kasparro.run.' || %(source)s, 0))
 
+-- guard: the server ends this session, and with it the lock, when nothing is said in it for so long
+SELECT set_config('idle_session_timeout', %(milliseconds)s, false),
+       set_config('idle_in_transaction_session_timeout', %(milliseconds)s, false)
+
+-- beat: the run says that it is alive; its record may be locked, as its rows take effect: then that it said anything is enough
+WITH free AS (
+    SELECT id FROM etl_run WHERE id = %(run_id)s AND status = 'running' FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE etl_run SET heartbeat_at = clock_timestamp() FROM free WHERE etl_run.id = free.id
+
+-- status: what has become of a run
+SELECT status FROM etl_run WHERE id = %(run_id)s
+
+-- leftovers: end what a process that lost its lease has left in the middle of a transaction: it holds rows, and waits for its client
+SELECT pg_terminate_backend(stuck.pid, 5000)
+FROM etl_run AS run
+CROSS JOIN LATERAL (
+    SELECT pid FROM pg_stat_activity AS process
+    WHERE process.datname = current_database() AND process.pid <> pg_backend_pid()
+      AND process.application_name = left('kasparro ' || run.holder, 63)
+      AND (process.state LIKE 'idle in transaction%%' OR (process.state = 'active' AND process.wait_event_type = 'Client'))
+      AND process.state_change < clock_timestamp() - coalesce(run.lease, interval '60 s') / 2
+) AS stuck
+WHERE run.source = %(source)s AND run.status = 'running' AND run.holder <> %(holder)s
+
 -- holder: who runs the source now
 SELECT id, holder, started_at FROM etl_run WHERE source = %(source)s AND status = 'running' ORDER BY id DESC LIMIT 1
 
@@ -44,8 +69,9 @@ SELECT EXISTS (SELECT FROM etl_checkpoint
                WHERE source = %(source)s AND lane = %(lane)s AND pages > 0 AND (NOT finished OR lane <> ''))
 
 -- begin: a new run
-INSERT INTO etl_run (source, holder, config_hash, code_version, trigger, lane)
-VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s, %(trigger)s, %(lane)s)
+INSERT INTO etl_run (source, holder, config_hash, code_version, trigger, lane, requested_by, due_at, job_id, lease)
+VALUES (%(source)s, %(holder)s, %(config_hash)s, %(code_version)s, %(trigger)s, %(lane)s, %(requested_by)s, %(due_at)s, %(job_id)s,
+        make_interval(secs => %(lease)s))
 RETURNING id
 
 -- pass: a run that goes on where another was interrupted belongs to the same pass
@@ -60,7 +86,8 @@ WHERE id = %(run_id)s
 -- was set back makes a run end before it began; what channels may want to be told of it is written down
 WITH ended AS (
     UPDATE etl_run
-    SET status = %(status)s, resume_at = %(resume_at)s, finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s, retries = %(retries)s
+    SET status = %(status)s, resume_at = clock_timestamp() + make_interval(secs => %(resume_in)s), finished_at = greatest(clock_timestamp(), started_at), error_code = %(error_code)s, error = %(error)s,
+        retries = %(retries)s, waits = %(waits)s, waited_seconds = %(waited_seconds)s, breaker_changes = %(breaker_changes)s
     WHERE id = %(run_id)s AND status = 'running'
     RETURNING *
 ), told AS (
@@ -89,6 +116,10 @@ SET runs = total.runs + 1,
     deleted = total.deleted + ended.deleted,
     pages = total.pages + ended.pages,
     bytes = total.bytes + ended.bytes,
+    retries = total.retries + ended.retries,
+    waits = total.waits + ended.waits,
+    waited_seconds = total.waited_seconds + ended.waited_seconds,
+    breaker_changes = total.breaker_changes + ended.breaker_changes,
     last_commit_at = CASE WHEN ended.trigger IN ('replay', 'rejects') THEN total.last_commit_at
                           ELSE greatest(total.last_commit_at, ended.last_commit_at) END,
     seconds = total.seconds + extract(epoch FROM ended.finished_at - ended.started_at),
@@ -99,6 +130,7 @@ SET runs = total.runs + 1,
     last_failure_at = CASE WHEN ended.status IN ('failed', 'interrupted') THEN ended.finished_at ELSE total.last_failure_at END,
     last_error = CASE WHEN ended.status IN ('failed', 'interrupted') THEN ended.error ELSE total.last_error END
 FROM ended WHERE total.source = ended.source
+RETURNING ended.resume_at
 
 -- committed: what runs have committed together
 SELECT coalesce(sum(extracted), 0)::bigint, coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint,

@@ -17,17 +17,18 @@ DELETE FROM run_profile WHERE run_id IN (
 -- profile: of one run
 SELECT profile FROM run_profile WHERE run_id = %(run_id)s
 
--- pass: what the runs of a pass have read together, and when the first of them began
+-- pass: what the runs of a pass have read together, when the first of them began, and when that was due
 SELECT run.source, min(one.started_at), extract(epoch FROM clock_timestamp() - min(one.started_at))::float,
-       sum(one.rejected)::bigint, sum(one.bytes)::bigint, sum(one.pages)::bigint
+       sum(one.rejected)::bigint, sum(one.bytes)::bigint, sum(one.pages)::bigint,
+       (array_agg(one.due_at ORDER BY one.id))[1]
 FROM etl_run AS one JOIN etl_run AS run USING (source, pass_id) WHERE run.id = %(run_id)s GROUP BY run.source
 
 -- history: facts of earlier runs of the same kind that came to their end and took effect, the latest first
 SELECT facts FROM etl_run
-WHERE source = %(source)s AND -id > -%(run_id)s::bigint AND facts IS NOT NULL AND status = 'success'
+WHERE source = %(source)s AND id * -1 > %(run_id)s::bigint * -1 AND facts IS NOT NULL AND status = 'success'
   AND (held IS NULL OR held = 'released')
   AND trigger = (SELECT trigger FROM etl_run WHERE id = %(run_id)s)
-ORDER BY -id LIMIT %(limit)s
+ORDER BY id * -1 LIMIT %(limit)s
 
 -- schema: the accepted one
 SELECT version, fields FROM source_schema WHERE source = %(source)s ORDER BY version DESC LIMIT 1
