@@ -12,7 +12,7 @@ RUN_PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-integration check lint format type-check bench docs clean \
-        lock up down restart logs logs-db migrate shell psql
+        lock wheel test-wheel release-notes up down restart logs logs-db migrate shell psql
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 20
@@ -38,15 +38,21 @@ test-unit: $(READY) ## Run the tests that need no server
 test-integration: $(READY) ## Run the tests with a real PostgreSQL and real HTTP
 	@$(BIN)/python -m pytest tests/integration
 
-check: lint type-check ## Check style, types, layers, Dockerfile, compose file and workflow
+check: lint type-check ## Check style, types, layers, images, compose file, workflows and deployments
 
-lint: $(READY) ## Check style, layers, Dockerfile and compose file
+lint: $(READY) ## Check style, layers, images, compose file, workflows and deployments
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
 	@if [ -e Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
 	@if [ -e docker-compose.yml ]; then $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml; fi
-	@if [ -d .github/workflows ]; then $(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml; fi
+	@if [ -d deploy/aws ]; then $(BIN)/hadolint deploy/aws/Dockerfile && $(BIN)/cfn-lint --regions us-east-1 -- deploy/aws/*.yaml; fi
+	@if [ -d deploy/gcp ]; then $(BIN)/python deploy/gcp/schema/validate.py deploy/gcp/base deploy/gcp/kasparro; fi
+	@if [ -d .github/workflows ]; then \
+		$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml \
+		&& $(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml \
+		&& PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint .github/workflows/*.yml \
+		&& $(BIN)/zizmor --offline --quiet --no-progress --persona pedantic .github; fi
 
 type-check: $(READY) ## Check types
 	@$(BIN)/mypy
@@ -69,6 +75,16 @@ lock: $(READY) ## Resolve the dependencies anew
 		--no-header --no-annotate pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
 	@awk '/^[a-z]/{p=0} /^uv==/{p=1} p' requirements-dev.txt > requirements-uv.txt
 
+wheel: $(READY) ## Build wheel and sdist into dist/, with the build tools of the lock
+	@$(BIN)/uv build --quiet --clear --python $(BIN)/python --build-constraint requirements-dev.txt --require-hashes --out-dir dist
+	@ls -l dist
+
+test-wheel: $(READY) ## Test what is in dist/, and an installed copy of it
+	@TEST_DIST=dist $(BIN)/python -m pytest tests/integration/release
+
+release-notes: $(READY) ## Print the release notes of this version, or why it cannot be released
+	@$(BIN)/python -m release.notes "v$$($(BIN)/python -c 'from kasparro.version import __version__; print(__version__)')"
+
 clean: ## Remove what was made; the data of the embedded PostgreSQL stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -79,23 +95,29 @@ clean: ## Remove what was made; the data of the embedded PostgreSQL stays
 		printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\nGRAFANA_PASSWORD=%s\n' "$$(secret)" "$$(secret)" "$$(secret)" > $@
 	@echo "Wrote .env with a new POSTGRES_PASSWORD, API_KEY and GRAFANA_PASSWORD."
 
-up: .env ## Start database and API with docker compose
+# Something for the worker to do, made once. Where KASPARRO_CONFIG names another file, it is that file's matter.
+kasparro.yaml:
+	@if [ -n "$$KASPARRO_CONFIG" ] || grep -qsE '^(export +)?KASPARRO_CONFIG=.' .env; then exit 0; fi; \
+		umask 022; set -C; cat $(dir $(firstword $(MAKEFILE_LIST)))src/kasparro/cli/kasparro.example.yaml > $@ \
+		&& echo "Wrote kasparro.yaml with one source, sales: the files data/*.csv. Edit it, then: docker compose restart worker"
+
+up: .env kasparro.yaml ## Start database, API and worker with docker compose, and wait until they are healthy
 	$(COMPOSE) up --detach --build --wait
 
-down: ## Stop them; the data stays
-	$(COMPOSE) down
+down: ## Stop and remove the containers, those of Prometheus and Grafana too; the data stays
+	$(COMPOSE) --profile '*' down
 
-restart: ## Restart them
+restart: ## Restart the containers
 	$(COMPOSE) restart
 
-logs: ## Follow the log of the API
-	$(COMPOSE) logs --follow api
+logs: ## Follow the log of API and worker
+	$(COMPOSE) logs --follow api worker
 
 logs-db: ## Follow the log of the database
 	$(COMPOSE) logs --follow db
 
 migrate: .env ## Bring the database to the schema of this version
-	$(COMPOSE) run --rm api kasparro migrate
+	$(COMPOSE) run --build --rm api kasparro migrate
 
 shell: ## Open a shell in the API's container
 	$(COMPOSE) exec api sh

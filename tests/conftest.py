@@ -21,6 +21,7 @@ _UNTRACED = (
 
 _TOGETHER = (
     "integration/crash/",
+    "integration/image/",
     "integration/observability/test_prometheus",
     "integration/store/test_embedded",
     "unit/examples/",

@@ -13,8 +13,12 @@ from schemathesis import Case, HookContext
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _options: dict[str, object]) -> None:
-    """Put a real cursor, and what belongs to it, where any text stood."""
-    if case.meta is None or not case.meta.generation.mode.is_positive or "cursor" not in case.query:
+    """Put a real cursor, and what belongs to it, where any text stood; and ask for runs of a source that there is."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if (case.method, case.path) == ("POST", "/runs") and isinstance(case.body, dict):
+        case.body["source"] = os.environ["FUZZ_SOURCE"]
+    if "cursor" not in case.query:
         return
     case.query["cursor"] = os.environ["FUZZ_CURSOR"]
     case.query.pop("offset", None)

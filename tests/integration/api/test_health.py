@@ -17,6 +17,8 @@ DOWN = {
     "last_run": None,
     "sources": None,
     "late": None,
+    "parked": None,
+    "hosts": None,
 }
 
 
@@ -31,7 +33,7 @@ def test_all_is_well(client: TestClient) -> None:
     health = answer.json()
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    assert list(health) == ["status", "database", "last_run", "sources", "late"]
+    assert list(health) == ["status", "database", "last_run", "sources", "late", "parked", "hosts"]
     assert health["late"] == []
     assert health["status"] == "ok"
     assert health["database"]["connected"] is True

@@ -170,6 +170,21 @@ def test_a_look_for_late_sources_reads_as_much_of_each(history: psycopg.Connecti
     check(read(history, sql.SQL(queries("lateness")["late"]), {}), 0, "late")
 
 
+def test_a_look_at_schedules_and_at_the_queue_reads_one_run_of_each(history: psycopg.Connection) -> None:
+    sources = [*(f"source-{n}" for n in range(20)), "retired", "rare", "nobody"]
+    check(read(history, sql.SQL(queries("ticks")["look"]), {"sources": sources, "now": None}), len(sources), "look")
+    with history.transaction(force_rollback=True):
+        history.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status) "
+            "SELECT 's' || n, 'kasparro.run', 's' || n, 's' || n, '{}', CASE WHEN n % 2 = 0 THEN 'todo' ELSE 'doing' "
+            "END::procrastinate_job_status FROM generate_series(1, 500) AS n"
+        )
+        history.execute("UPDATE etl_run SET job_id = (SELECT max(id) FROM procrastinate_jobs) WHERE id > 29000")
+        for name, facts in (("listed", {"limit": 100}), ("one", {"id": 1})):
+            question = sql.SQL(queries("requests")[name])
+            check(read(history, question, {**facts, "task": "kasparro.run"}), 101, name)
+
+
 def test_a_plan_for_any_values_is_as_good(history: psycopg.Connection) -> None:
     """What PostgreSQL settles on when a statement came often."""
     for what, filters in (

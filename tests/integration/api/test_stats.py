@@ -42,6 +42,7 @@ def test_totals_and_latest_runs(serve: Serve, seeded_url: str) -> None:
         "last_failure",
         "recent_runs",
         "sources",
+        "hosts",
     ]
     assert stats["totals"] == {
         "rows": 1457,
@@ -53,6 +54,10 @@ def test_totals_and_latest_runs(serve: Serve, seeded_url: str) -> None:
         "duplicates": 5,
         "rejected": 6,
         "failures": 1,
+        "retries": 0,
+        "waits": 0,
+        "waited_seconds": 0,
+        "breaker_changes": 0,
     }
     assert stats["durations"] == {"total_seconds": 272, "average_seconds": 68, "last_seconds": 2}
     assert stats["last_success"]["source"] == "news"

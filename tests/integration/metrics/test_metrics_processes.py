@@ -223,7 +223,8 @@ def test_retries_and_waits_of_a_run_are_counted(tmp_path: Path, throttling: str,
     told = server.scrape()
     assert told["kasparro_retries_total coins rate_limited"] == 1
     assert told["kasparro_retries_total coins unreachable"] == 1
-    assert told["kasparro_throttle_waits_total coins"] == 1
+    # Once as it was asked for; and where the clocks leave a doubt, for a moment more before the request is sent.
+    assert told["kasparro_throttle_waits_total coins"] in {1, 2}
     assert 1 <= told["kasparro_throttle_wait_seconds_total coins"] < 5
     assert told["kasparro_fetch_duration_seconds_count coins"] >= 3
     assert (

@@ -113,7 +113,7 @@ class World:
             if findings:
                 await self._judged(begun.run_id, findings)
             error = None if status in {"success", "stopped"} else (code, f"The server of {source} did not answer.")
-            await Runs(self.database).finish(begun.run_id, status, error, 0)
+            await Runs(self.database).finish(begun.run_id, status, error)
         return begun.run_id
 
     async def _judged(self, run_id: int, findings: tuple[Finding, ...]) -> None:

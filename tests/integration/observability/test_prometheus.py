@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -161,8 +161,10 @@ def fresh(server_url: str, template: str) -> Iterator[str]:
 
 
 def look(served: Serving, path: str) -> None:
-    with suppress(HTTPError):  # an answer that refuses is one, too
+    try:
         urlopen(Request(f"{served.url}{path}", headers={"X-API-Key": KEY}), timeout=30).close()
+    except HTTPError as refused:  # is an answer, too
+        refused.close()
 
 
 def shipped(folder: Path, served: Serving) -> Path:

@@ -1,6 +1,7 @@
 """Section B of the behaviours of REST APIs: the shape of records and values."""
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -295,9 +296,14 @@ async def test_what_is_not_json(server: "Loopback", reader: "Reader", body: byte
 
 
 async def test_deep_but_allowed_by_the_parser(server: "Loopback", reader: "Reader") -> None:
-    url = server.replies("/items", server.json(b'[{"a":' + b"[" * 1015 + b"]" * 1015 + b"}]"))
-    error = await reader.bad({"url": url})
-    assert "nested too deep" in error.message
+    body = b'[{"a":' + b"[" * 1015 + b"]" * 1015 + b"}]"
+    outcome = await reader.read({"url": server.replies("/items", server.json(body))})
+    if sys.version_info < (3, 12):  # counts these levels as calls of Python
+        assert outcome.error is not None
+        assert "nested too deep" in outcome.error.message
+    else:
+        assert outcome.error is None
+        assert outcome.pages[0].content == body
 
 
 @pytest.mark.parametrize(

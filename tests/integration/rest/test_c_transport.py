@@ -49,6 +49,14 @@ async def test_r60_retry_after_date(server: "Loopback", reader: "Reader", text: 
     assert reader.waits == waits
 
 
+async def test_r60_a_date_is_read_by_the_clock_of_the_provider(server: "Loopback", reader: "Reader") -> None:
+    """Ours shows 2026-01-01 12:00: by it the date would be two hours away."""
+    until, now = "Thu, 01 Jan 2026 14:00:20 GMT", "Thu, 01 Jan 2026 14:00:00 GMT"
+    url = server.replies("/items", server.reply(429, retry_after=until, date=now), server.json(TWO))
+    assert (await reader.good({"url": url})).ids == [1, 2]
+    assert reader.waits == [20.0]
+
+
 async def test_r60_retry_after_beyond_the_cap(server: "Loopback", reader: "Reader") -> None:
     url = server.replies("/items", server.reply(429, retry_after="3600"))
     error = await reader.bad({"url": url})
@@ -81,6 +89,14 @@ async def test_r64_constant_backoff_and_total_time(server: "Loopback", reader: "
     http = {"attempts": 50, "backoff": "constant", "first_wait": 2, "retry_seconds": 7}
     await reader.bad({"url": url, "http": http})
     assert reader.waits == [2.0, 2.0, 2.0]
+
+
+async def test_r64_the_deadline_of_a_page_ends_an_attempt(server: "Loopback", reader: "Reader") -> None:
+    url = server.replies("/items", server.reply(500), server.reply(mode="hang"))
+    error = await reader.bad({"url": url, "http": {"attempts": 2, "first_wait": 0.1, "retry_seconds": 1.2}})
+    assert isinstance(error, Unreachable)
+    assert "did not answer in full within 1.1 s (http.retry_seconds)" in error.message
+    assert len(server.calls) == 2
 
 
 @pytest.mark.parametrize(

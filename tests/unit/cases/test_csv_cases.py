@@ -29,6 +29,9 @@ class NoHttp:
     async def download(self, request: Request, target: Path) -> Answer:
         raise AssertionError(request.url, target)
 
+    async def peek(self, request: Request) -> Answer:
+        raise AssertionError(request.url)
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

@@ -6,7 +6,16 @@ import structlog
 from rich.console import Console
 
 from kasparro.cli.reporting import reporter
-from kasparro.model.events import Event, PageCommitted, Retrying, RunFinished, RunJudged, RunStarted, SliceClosed
+from kasparro.model.events import (
+    Event,
+    PageCommitted,
+    Retrying,
+    RunFinished,
+    RunJudged,
+    RunStarted,
+    SliceClosed,
+    Throttled,
+)
 from kasparro.model.finding import Finding
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult
@@ -89,3 +98,14 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line["event"] for line in lines] == [type(event).__name__ for event in EVENTS]
     assert lines[1]["counts"]["inserted"] == 1000
     assert lines[-1]["result"]["run_id"] == 7
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_wait_for_a_rate_limit_is_told_where_somebody_would_notice_it(terminal: bool) -> None:  # noqa: FBT001
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=160, highlight=False, color_system=None)
+    with reporter(as_json=False, errors=console) as emit:
+        emit(Throttled(source="coins", host="h:81", seconds=0.2, reason="the rate limit is spent"))
+        emit(Throttled(source="coins", host="h:81", seconds=40.0, reason="the provider has asked to wait"))
+    assert "coins: waiting 40 s for h:81: the provider has asked to wait" in stream.getvalue()
+    assert "the rate limit is spent" not in stream.getvalue()

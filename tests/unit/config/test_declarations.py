@@ -181,7 +181,10 @@ def test_no_message_echoes_what_stands_where_a_secret_belongs(mistakes_of: Mista
         ("sources:\n", 'kasparro.yaml:1: the key "sources" is missing; declare at least one source'),
         ("sources: [a]\n", "kasparro.yaml:1: sources: must be a mapping, not a list"),
         ("sources: {}\nsource: {}\n", 'kasparro.yaml:2: source: unknown key; did you mean "sources"?'),
-        ("sources: {}\nxyz: 1\n", "kasparro.yaml:2: xyz: unknown key; the keys are datasets, notifications, sources"),
+        (
+            "sources: {}\nxyz: 1\n",
+            "kasparro.yaml:2: xyz: unknown key; the keys are datasets, hosts, notifications, sources",
+        ),
         ("sources:\n  a:\n", 'kasparro.yaml:2: sources.a: the key "type" is missing; it is one of web, table'),
         ("sources:\n  a: b\n", 'kasparro.yaml:2: sources.a: must be a mapping of keys such as type, not "b"'),
         ("sources: {}\ndatasets: 5\n", "kasparro.yaml:2: datasets: must be a mapping, not 5"),
@@ -213,14 +216,8 @@ sources:
     assert (web.kind.url, web.kind.wait, table.kind.header) == ("https://x", 2.5, False)
 
 
-def test_keys_without_effect_are_noted(load: Load) -> None:
-    text = 'sources:\n  a:\n    type: web\n    url: https://x\n    schedule: "0 * * * *"\n    rate_limit: 10/s\n'
-    assert "\n".join(load(text).notes) == (
-        "kasparro.yaml:6: sources.a.rate_limit: rate limits are not applied in this version, "
-        "except those that a server answers with\n"
-        "kasparro.yaml:5: sources.a.schedule: by it the source is watched (kasparro late), but this version does not "
-        "start runs by itself; call kasparro run a from cron or a systemd timer"
-    )
+def test_a_schedule_that_is_kept_needs_no_note(load: Load) -> None:
+    assert load('sources: {a: {type: web, url: "https://x", schedule: "0 * * * *"}}\n').notes == ()
 
 
 def test_anchors_and_merge_keys_share_what_sources_have_in_common(load: Load) -> None:

@@ -21,7 +21,9 @@ def test_the_server_fails_as_often_as_told() -> None:
                 assert len(answer.read()) == len(upstream.body(path)[1])
         assert upstream.failed == 0
         upstream.share = 1.0
-        with pytest.raises((urllib.error.HTTPError, http.client.IncompleteRead)):
+        with pytest.raises((urllib.error.HTTPError, http.client.IncompleteRead)) as failed:
             read_often(address + "/items?page=1", 20)
+        if isinstance(failed.value, urllib.error.HTTPError):
+            failed.value.close()
     assert upstream.failed > 0
     assert upstream.body(f"/items?page={RECORDS // SIZE + 1}")[1] == b'{"items": []}'

@@ -14,6 +14,7 @@ from kasparro.model.events import (
     RunJudged,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.metrics import COMMIT_DURATION, RETRIES
 from kasparro.model.run import Counts, RunResult
@@ -57,6 +58,10 @@ def finished(run_id: int | None) -> RunFinished:
                 "kasparro_throttle_wait_seconds_total coins": 2.5,
                 "kasparro_throttle_waits_total coins": 1,
             },
+        ),
+        (
+            Throttled(source="coins", host="h", seconds=1.5, reason="the rate limit is spent"),
+            {"kasparro_throttle_wait_seconds_total coins": 1.5, "kasparro_throttle_waits_total coins": 1},
         ),
         (finished(7), {"kasparro_run_duration_seconds coins": 1}),
         (finished(None), {}),  # it could not begin

@@ -18,6 +18,7 @@ from kasparro.model.events import (
     RunFinished,
     RunStarted,
     SliceClosed,
+    Throttled,
 )
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult, RunStatus
@@ -192,6 +193,16 @@ def test_repeated_attempts_are_events_of_the_run(told: Told) -> None:
     ((event,),) = (run.events for run in told.named("run"))
     assert event.attributes is not None
     assert dict(event.attributes) == {"attempt": 1, "wait": 0.5, "error.type": "rate_limited", "asked": True}
+
+
+def test_waits_for_a_rate_limit_are_events_of_the_run(told: Told) -> None:
+    told.tell(started())
+    with structlog.contextvars.bound_contextvars(run_id=7):
+        told.tell(Throttled(source="coins", host="h:81", seconds=2.5, reason="the rate limit is spent"))
+    told.tell(finished())
+    ((event,),) = (run.events for run in told.named("run"))
+    assert event.attributes is not None
+    assert dict(event.attributes) == {"server.address": "h:81", "wait": 2.5, "reason": "the rate limit is spent"}
 
 
 def test_secrets_in_the_name_of_a_slice_are_masked(told: Told) -> None:
