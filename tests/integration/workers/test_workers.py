@@ -92,7 +92,7 @@ def test_a_worker_that_is_told_to_stop_ends_the_commit_in_hand_and_another_goes_
     assert processes.ask(RUNS) == [("slow", "stopped", "run"), ("slow", "success", "run")]
     stop(second)
     assert processes.ask(EXACT) == exact("slow")
-    assert provider.asked["slow", 1] == 1  # the second went on from the last commit
+    assert provider.asked["slow", 1] == 1, (provider.asked, out)  # the second went on from the last commit
     assert processes.ask("SELECT status::text, attempts FROM procrastinate_jobs") == [("succeeded", 2)]
 
 
