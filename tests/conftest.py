@@ -21,6 +21,7 @@ _UNTRACED = (
 
 _TOGETHER = (
     "integration/crash/",
+    "integration/deploy/test_aws",
     "integration/image/",
     "integration/observability/test_prometheus",
     "integration/store/test_embedded",

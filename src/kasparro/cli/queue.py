@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from kasparro.assembly.storage import open_store
 from kasparro.cli.context import (
@@ -25,9 +27,20 @@ from kasparro.store.lanes import undecided, waiting_run
 from kasparro.store.queue import Queue, Queued, Trigger
 from kasparro.store.workers import Workers
 
+CancelOption = Annotated[
+    int | None, typer.Option("--cancel", metavar="ID", help="Take a run that waits out of the queue.")
+]
 
-def queue(limit: Limit = 100, as_json: JsonOption = False) -> None:  # noqa: FBT002
+
+def queue(limit: Limit = 100, cancel: CancelOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Show the runs that are under way by workers, and those that wait, in their order."""
+    if cancel is not None:
+        gone = asked(lambda database: Queue(database).cancel(cancel))
+        if as_json:
+            print_json(asdict(gone))
+        else:
+            consoles().out.print(f"{gone.source}: job {gone.id} is cancelled", markup=False, soft_wrap=True)
+        return
 
     async def both(database: Database) -> list[Queued]:
         found = Queue(database)

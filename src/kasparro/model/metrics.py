@@ -142,7 +142,7 @@ BREAKER_STATE = Metric(
     labels=("host",),
     unit="0, 1 or 2",
     help="Circuit breaker of a host that was ever left alone: 0 closed, 1 half-open (one request tries it), 2 open. "
-    f"The {MOST_HOSTS} that changed last are told.",
+    f"One that nobody asked for an hour since it may be tried counts as closed. The last {MOST_HOSTS} are told.",
 )
 BREAKER_CHANGES = Metric(
     name="kasparro_breaker_changes_total",
@@ -213,6 +213,9 @@ QUEUE_DEPTH = Metric(
     unit="messages",
     help="What waits in a queue: `notifications` to be sent, `runs` to be taken by a worker.",
 )
+WORKERS = Metric(
+    name="kasparro_workers", kind="gauge", labels=(), unit="workers", help="Workers that are alive, on all hosts."
+)
 DATASET_ROWS = Metric(
     name="kasparro_dataset_rows", kind="gauge", labels=("dataset",), unit="rows", help="Rows of a dataset, exactly."
 )
@@ -269,6 +272,7 @@ METRICS: tuple[Metric, ...] = (
     VERDICTS,
     SOURCES,
     QUEUE_DEPTH,
+    WORKERS,
     DATASET_ROWS,
     HTTP_REQUESTS,
     HTTP_DURATION,

@@ -28,6 +28,7 @@ from kasparro.model.metrics import (
     RUNS_RUNNING,
     SCHEMA_VERSION,
     SOURCES,
+    WORKERS,
 )
 from kasparro.observe.metrics import Meter, Readings, Series, Tally, added
 from kasparro.observe.metrics_text import completed
@@ -39,7 +40,16 @@ _log = structlog.get_logger("kasparro.metrics")
 
 _OF_NOW = frozenset(
     metric.name
-    for metric in (RUNS_RUNNING, BREAKER_STATE, OPEN_REJECTS, QUEUE_DEPTH, DATASET_ROWS, SOURCES, SCHEMA_VERSION)
+    for metric in (
+        RUNS_RUNNING,
+        BREAKER_STATE,
+        OPEN_REJECTS,
+        QUEUE_DEPTH,
+        WORKERS,
+        DATASET_ROWS,
+        SOURCES,
+        SCHEMA_VERSION,
+    )
 )
 """What is true only of the moment at which it was read."""
 

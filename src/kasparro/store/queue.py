@@ -15,6 +15,7 @@ from typing import Any, Literal
 import orjson
 from psycopg import AsyncConnection
 
+from kasparro.errors import Conflict, NotFound
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
@@ -147,6 +148,22 @@ class Queue:
         """Return one job; None where there is none. What has ended is forgotten after a day."""
         found = await self._listed("get", {"id": number})
         return found[0] if found else None
+
+    async def cancel(self, number: int) -> Queued:
+        """Take a run that waits out of the queue, and return it.
+
+        Raises:
+            NotFound: there is no such job.
+            Conflict: it waits no more.
+        """
+        found = await self._listed("cancel", {"id": number})
+        if found:
+            return found[0]
+        one = await self.get(number)
+        if one is None:
+            raise NotFound(f"There is no job {number}. List them with: kasparro queue")
+        why = "is under way: a run ends with its worker" if one.status == "running" else f"is {one.status} already"
+        raise Conflict(f"Job {number} of {one.source} {why}. Only what waits can be cancelled")
 
     async def _listed(self, statement: str, facts: Mapping[str, Any]) -> list[Queued]:
         async with self._database.connection() as connection:

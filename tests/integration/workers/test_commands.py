@@ -7,6 +7,8 @@ import psycopg
 import pytest
 from tests.integration.stories.conftest import Kasparro, kasparro  # noqa: F401 - a fixture
 
+from kasparro.store.queries import queries
+
 CONFIG = """
 sources:
   one: {type: csv, path: one.csv, primary_key: id}
@@ -86,13 +88,31 @@ def test_workers_are_shown(kasparro: Kasparro, database_url: str) -> None:  # no
     assert (here["name"], here["alive"], here["sources"]) == ("here", True, ["one", "two"])
     assert (lost["name"], lost["alive"], lost["pid"]) == ("lost", False, 8)
     assert kasparro("run", "one", "--queue").err == ""  # a worker that is alive runs it
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(queries("metrics")["read"], {"most": 10, "most_hosts": 10}).fetchone()
+    assert row is not None
+    assert ["kasparro_workers", [], "", 1, None] in json.loads(row[0])
 
 
 def test_the_queue_is_counted(kasparro: Kasparro, database_url: str) -> None:  # noqa: F811 - the fixture
     kasparro("run", "--queue")
     with psycopg.connect(database_url) as connection:
-        from kasparro.store.queries import queries  # noqa: PLC0415 - only here
-
         row = connection.execute(queries("metrics")["read"], {"most": 10, "most_hosts": 10}).fetchone()
     assert row is not None
     assert ["kasparro_queue_depth", ["runs"], "", 2, None] in json.loads(row[0])
+    assert ["kasparro_workers", [], "", 0, None] in json.loads(row[0])
+
+
+def test_what_waits_can_be_cancelled(kasparro: Kasparro, database_url: str) -> None:  # noqa: F811 - the fixture
+    kasparro("run", "--queue")
+    assert kasparro("queue", "--cancel", "1").out == "one: job 1 is cancelled\n"
+    again = kasparro("queue", "--cancel", "1")
+    assert (again.code, again.err) == (
+        1,
+        "error: Job 1 of one is dropped already. Only what waits can be cancelled\n",
+    )
+    assert "There is no job 9. List them with: kasparro queue" in kasparro("queue", "--cancel", "9").err
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = 2")
+    assert "Job 2 of two is under way: a run ends with its worker." in kasparro("queue", "--cancel", "2").err
+    assert kasparro("run", "one", "--queue").out == "one: queued as job 3\n"

@@ -80,8 +80,11 @@ WITH known AS MATERIALIZED (
     SELECT 'kasparro_queue_depth', ARRAY['runs'], '', count(*), NULL FROM procrastinate_jobs
     WHERE status = 'todo' AND task_name = 'kasparro.run'
     UNION ALL
-    SELECT 'kasparro_breaker_state', ARRAY[host], '', array_position(ARRAY['closed', 'half_open', 'open'], state) - 1, NULL
-    FROM (SELECT host, state FROM host_breaker ORDER BY since DESC, host LIMIT %(most_hosts)s) AS host
+    SELECT 'kasparro_workers', '{}', '', count(*), NULL FROM worker WHERE heartbeat_at >= clock_timestamp() - lease
+    UNION ALL
+    SELECT 'kasparro_breaker_state', ARRAY[host], '', CASE WHEN retry_at < clock_timestamp() - interval '1 hour' THEN 0
+           ELSE array_position(ARRAY['closed', 'half_open', 'open'], state) - 1 END, NULL
+    FROM (SELECT host, state, retry_at FROM host_breaker ORDER BY since DESC, host LIMIT %(most_hosts)s) AS host
     UNION ALL
     SELECT 'kasparro_sources', '{}', '', count(*), NULL FROM etl_source
     UNION ALL

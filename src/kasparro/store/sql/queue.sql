@@ -26,6 +26,10 @@ WHERE status = 'doing' AND task_name = %(task)s ORDER BY lock LIMIT %(most)s
 -- get: one of the last day, whatever became of it
 SELECT id, args, status::text, scheduled_at, attempts, false FROM procrastinate_jobs WHERE id = %(id)s AND task_name = %(task)s
 
+-- cancel: a job that waits is not run
+UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = %(id)s AND task_name = %(task)s AND status = 'todo'
+RETURNING id, args, status::text, scheduled_at, attempts, false
+
 -- joining: a job that another one is to stand for, and when it was to begin
 SELECT id, args, status::text, scheduled_at, attempts, false,
        CASE WHEN %(wait)s::float8 > 0 THEN now() + make_interval(secs => %(wait)s::float8) END
