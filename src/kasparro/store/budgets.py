@@ -16,6 +16,10 @@ _MOST_CONNECTIONS = 3
 """Exchanges at a time; a process has one budget or a few."""
 
 
+_TO_END = 1.0
+"""Seconds that an exchange may take to end by itself when nobody waits for it any more."""
+
+
 class BudgetDesk:
     """Implements `resilience.budget_demand.Desk`. `close` it.
 
@@ -37,7 +41,23 @@ class BudgetDesk:
             return (await cursor.fetchall())[0][0] is True
 
     async def settle(self, key: str, host: str, ask: Ask, expected: Callable[[], float | None]) -> Grant:
-        """Settle with the book, in one transaction of two round trips. Raises StoreBusy."""
+        """Settle with the book, in one transaction of two round trips. Raises StoreBusy.
+
+        Who is cancelled meanwhile waits for its end first, if that comes soon: a pipeline that is cut off leaves a
+        connection in the middle of an answer.
+        """
+        exchange = asyncio.ensure_future(self._exchanged(key, host, ask, expected))
+        try:
+            return await asyncio.shield(exchange)
+        except asyncio.CancelledError:
+            done, _ = await asyncio.wait({exchange}, timeout=_TO_END)
+            if not done:
+                exchange.cancel()
+            elif not exchange.cancelled():
+                exchange.exception()  # nobody else will ask for it
+            raise
+
+    async def _exchanged(self, key: str, host: str, ask: Ask, expected: Callable[[], float | None]) -> Grant:
         async with self._lent() as connection:
             grant = await self._settled(connection, {"key": key, "host": host}, ask, expected)
             if ask.leaving:

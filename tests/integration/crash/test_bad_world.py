@@ -92,9 +92,21 @@ class Cutter(threading.Thread):
     def run(self) -> None:
         name = psycopg.conninfo.conninfo_to_dict(self._url)["dbname"]
         cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+        while not self._committed() and not self._over.wait(0.02):
+            pass
         with psycopg.connect(self._server_url, autocommit=True) as connection:
-            while self._process.poll() is None and not self._over.wait(self._seconds):
+            while self._process.poll() is None and not self._over.is_set():
                 self.cuts += connection.execute(cut, [name]).fetchall()[0][0] > 0
+                self._over.wait(self._seconds)
+
+    def _committed(self) -> bool:
+        """Tell whether the run that is to be disturbed has committed something."""
+        try:
+            with psycopg.connect(self._url) as connection:
+                found = "SELECT count(*) FROM etl_run WHERE status = 'running' AND pages > 0"
+                return bool(connection.execute(found).fetchall()[0][0])
+        except psycopg.errors.UndefinedTable:
+            return False
 
     def stop(self) -> None:
         self._over.set()

@@ -73,6 +73,12 @@ async def fetch_all(
     return events
 
 
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that was used before logs are captured may be kept as it was then: take one that was not."""
+    monkeypatch.setattr("kasparro.store.database._log", structlog.get_logger("kasparro.sql"))
+
+
 def statements(logs: list[structlog.typing.EventDict]) -> list[str]:
     """Return the SQL that was executed for budgets."""
     return [one["statement"] for one in logs if one["event"] == "sql" and "rate_budget" in one["statement"]]
