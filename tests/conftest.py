@@ -30,6 +30,7 @@ _TOGETHER = (
 """Files whose tests share what is dear to set up: one worker runs all of them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out of the coverage what only repeats, keep together what belongs together, and begin with what is long."""
     root = Path(__file__).parent

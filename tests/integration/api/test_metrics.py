@@ -25,7 +25,7 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 OPEN = {"Accept": "application/openmetrics-text;version=1.0.0"}
 LEFT_OUT = {
     *("kasparro_runs_running", "kasparro_open_rejects", "kasparro_queue_depth", "kasparro_dataset_rows"),
-    *("kasparro_sources", "kasparro_schema_version"),
+    *("kasparro_sources", "kasparro_workers", "kasparro_schema_version"),
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import psycopg
@@ -74,9 +74,13 @@ async def fetch_all(
 
 
 @pytest.fixture(autouse=True)
-def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A logger that was used before logs are captured may be kept as it was then: take one that was not."""
+def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Log everything, with a logger that was not used before: it would be kept as it was then, whatever is captured."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(0), cache_logger_on_first_use=False)
     monkeypatch.setattr("kasparro.store.database._log", structlog.get_logger("kasparro.sql"))
+    yield
+    structlog.configure(**before)
 
 
 def statements(logs: list[structlog.typing.EventDict]) -> list[str]:
