@@ -33,7 +33,7 @@ test: $(READY) ## Run every test against a real PostgreSQL, with coverage
 	@$(BIN)/python -m pytest tests --numprocesses 3 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
 test-unit: $(READY) ## Run the tests that need no server
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit --numprocesses 2 --dist loadgroup
 
 test-integration: $(READY) ## Run the tests with a real PostgreSQL and real HTTP
 	@$(BIN)/python -m pytest tests/integration

@@ -23,7 +23,7 @@ CALLS = {
 NATIVE = {
     "run": ["examples/run.py --port 8000"],
     "test": ["-m pytest tests ", "--cov "],
-    "test-unit": ["-m pytest tests/unit\n"],
+    "test-unit": ["-m pytest tests/unit --numprocesses 2 --dist loadgroup\n"],
     "test-integration": ["-m pytest tests/integration\n"],
     "lint": ["ruff check .\n", "ruff format --check .\n", "lint-imports", "hadolint Dockerfile", "compose-spec"],
     "type-check": ["mypy\n"],
