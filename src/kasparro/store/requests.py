@@ -12,6 +12,7 @@ from kasparro.store.database import Database
 from kasparro.store.lanes import undecided, waiting_run
 from kasparro.store.queries import queries
 from kasparro.store.queue import STATES, TASK, By, Queue, Queued, State, Trigger
+from kasparro.store.workers import knowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +88,14 @@ class Requests:
         return found[0]
 
     async def _workers(self, connection: AsyncConnection, source: str) -> int:
+        workers = await knowing(connection, source)
         cursor = await connection.execute(self._sql["known"], {"source": source})
-        known, workers = (await cursor.fetchall())[0]
-        if not known:
+        if workers == 0 and not (await cursor.fetchall())[0][0]:
             raise NotFound(
                 f"There is no source {source!r}: it never ran, has no schedule, and no worker declares it. Declare it "
                 "in kasparro.yaml, and start a worker with that."
             )
-        return int(workers)
+        return workers
 
     async def _entries(self, name: str, **facts: Any) -> list[Entry]:  # noqa: ANN401 - parameters of a statement
         async with self._database.connection() as connection:

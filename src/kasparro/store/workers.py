@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg import AsyncConnection
+
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
 
@@ -75,6 +77,11 @@ class Workers:
     async def knowing(self, source: str) -> int:
         """Return how many workers are alive whose configuration declares a source."""
         async with self._database.connection() as connection:
-            cursor = await connection.execute(self._sql["knowing"], {"source": source})
-            (row,) = await cursor.fetchall()
-        return int(row[0])
+            return await knowing(connection, source)
+
+
+async def knowing(connection: AsyncConnection, source: str) -> int:
+    """Return how many workers are alive whose configuration declares a source, as the caller's transaction sees it."""
+    cursor = await connection.execute(queries("queue")["knowing"], {"source": source})
+    (row,) = await cursor.fetchall()
+    return int(row[0])

@@ -1,9 +1,6 @@
--- known: has anybody ever run or scheduled the source, or does a worker that lives declare it; and how many of these there are
+-- known: has anybody ever run or scheduled the source
 SELECT EXISTS (SELECT FROM etl_source WHERE source = %(source)s)
-       OR EXISTS (SELECT FROM source_schedule WHERE source = %(source)s AND schedule IS NOT NULL) OR alive.count > 0,
-       alive.count
-FROM (SELECT count(*) FROM worker
-      WHERE %(source)s = ANY (sources) AND heartbeat_at > clock_timestamp() - lease) AS alive
+       OR EXISTS (SELECT FROM source_schedule WHERE source = %(source)s AND schedule IS NOT NULL)
 
 -- listed: what workers have in hand, then what waits, in the order in which it is taken; one more tells whether more follow
 WITH job AS (
