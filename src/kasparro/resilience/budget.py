@@ -123,8 +123,8 @@ class Budget:
         for window in found.windows:
             self._clerk.hear(window, permit.began)
             if window.remaining is not None and window.reset is not None:
-                name, reset = f"learned {window.name}", now + window.reset
-                self._clerk.hand.trim(name, window.remaining, permit.began, reset)
+                name, hand = f"learned {window.name}", self._clerk.hand
+                hand.trim(name, window.remaining, permit.began, now + window.back_in(hand.spans.get(name, 0.0)))
             elif window.remaining == 0 and window.span is None:
                 self._clerk.hold_for(1.0, "the provider has nothing left for now")
         self._refused(status, found)

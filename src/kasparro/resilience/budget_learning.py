@@ -66,7 +66,7 @@ def _span(window: Window, known: float) -> float:
 
 
 def _reset_at(report: Report, pool: Pool) -> float:
-    return report.heard + (pool.span if report.window.reset is None else report.window.reset)
+    return report.heard + report.window.back_in(pool.span)
 
 
 def _correct(pool: Pool, report: Report, now: float, held: int) -> None:

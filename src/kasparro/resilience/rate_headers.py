@@ -47,8 +47,8 @@ _MOST_WINDOWS = 8
 _LONGEST_NAME = 60
 """Limits that one answer may tell of, and characters of the name of one."""
 
-_IN_STEP = 2.0
-"""Seconds that the provider's clock may differ from ours before its own is used, which tells whole seconds only."""
+_IN_STEP = 1.5
+"""Seconds that our clock may be ahead of the `Date` of an answer, which is cut to whole seconds, while both agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,16 @@ class Window:
     reset: float | None = None
     span: float | None = None
     coarse: bool = False
+
+    def back_in(self, span: float) -> float:
+        """Return the seconds until what was used is surely there again, where the window is so many seconds long.
+
+        A reset in whole seconds may have been cut by nearly one; but none is further away than the window is long.
+        """
+        if self.reset is None:
+            return span
+        whole = self.coarse or self.reset.is_integer()
+        return max(self.reset, min(self.reset + 1.0, span)) if whole else self.reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +109,15 @@ def heard(headers: Mapping[str, str], now: datetime) -> Heard:
     told = {name: value for name, value in lower.items() if name.startswith(_OF_INTEREST)}
     if not told:
         return NOTHING
-    server = _server_now(lower.get("date"), now)
-    wait = retry_after_seconds(told.get("retry-after"), server)
-    windows = _structured(told) or _named(told, server) or _shares(told)
+    theirs = _date(lower.get("date", "")) or now
+    wait = retry_after_seconds(told.get("retry-after"), theirs)
+    windows = _structured(told) or _named(told, _server_now(theirs, now)) or _shares(told)
     return Heard(retry_after=wait, windows=windows[:_MOST_WINDOWS])
 
 
-def _server_now(date: str | None, now: datetime) -> datetime:
-    """Return what the provider's clock shows; ours, where the two agree: it is finer."""
-    theirs = None if date is None else _date(date)
-    return now if theirs is None or abs((now - theirs).total_seconds()) <= _IN_STEP else theirs
+def _server_now(theirs: datetime, now: datetime) -> datetime:
+    """Return what the provider's clock shows: as ours does, where the two agree, as it is finer."""
+    return now if 0 <= (now - theirs).total_seconds() <= _IN_STEP else theirs
 
 
 def _structured(told: Mapping[str, str]) -> tuple[Window, ...]:

@@ -141,6 +141,16 @@ def test_a_learned_limit_gives_what_is_left_and_the_rest_with_the_reset() -> Non
     assert count_of(reset, "learned core") == 50
 
 
+def test_a_reset_in_whole_seconds_gives_nothing_before_the_window_has_passed() -> None:
+    """At 12:00:00.9, the reset of a window of one second is said to be 12:00:01; that is not in a tenth of a second."""
+    book = Book()
+    seen = Window(name="x", limit=10, remaining=9, reset=0.1, coarse=True)
+    first = settle(book, Ask(holder="a", want=50, reports=(report(seen, START),)), START)
+    assert first.permits["learned x"] == ((START, 9),)
+    later = settle(book, Ask(holder="a", want=50), START + 0.5)
+    assert later.permits["learned x"] == ((START + 1.0, 1),)
+
+
 def test_where_somebody_else_uses_the_limit_the_rest_waits_for_the_reset() -> None:
     book = Book()
     settle(

@@ -185,6 +185,43 @@ def test_a_moment_is_told_by_the_clock_of_the_provider_where_it_is_not_ours() ->
     assert windows(told)[0].reset == 30.0
 
 
+@pytest.mark.parametrize(("ahead", "reset"), [(0.4, 29.6), (1.4, 28.6), (1.6, 30.0), (-0.1, 30.0)])
+def test_our_clock_tells_a_moment_only_where_it_agrees_with_the_date_of_the_answer(ahead: float, reset: float) -> None:
+    told = {
+        "Date": format_datetime(NOW, usegmt=True),
+        "X-RateLimit-Limit": "5",
+        "X-RateLimit-Remaining": "1",
+        "X-RateLimit-Reset": str(EPOCH + 30),
+    }
+    (found,) = heard(told, NOW + timedelta(seconds=ahead)).windows
+    assert found.reset == pytest.approx(reset)
+
+
+@pytest.mark.parametrize("ahead", [-7.0, 0.9, 1.9, 7.0])
+def test_a_date_to_wait_until_is_read_by_the_clock_of_the_provider(ahead: float) -> None:
+    """Ours may be ahead by a second or two, and the wait would be cut short by as much."""
+    told = {
+        "Date": format_datetime(NOW, usegmt=True),
+        "Retry-After": format_datetime(NOW + timedelta(seconds=5), usegmt=True),
+    }
+    assert heard(told, NOW + timedelta(seconds=ahead)).retry_after == 5.0
+
+
+@pytest.mark.parametrize(
+    ("window", "span", "seconds"),
+    [
+        (Window(name="x", reset=0.1, coarse=True), 1.0, 1.0),  # cut to whole seconds: up to one later
+        (Window(name="x", reset=30.0), 60.0, 31.0),  # a length in whole seconds may be cut, too
+        (Window(name="x", reset=59.7, coarse=True), 60.0, 60.0),  # none is further away than the window is long
+        (Window(name="x", reset=61.0), 60.0, 61.0),
+        (Window(name="x", reset=1.47), 60.0, 1.47),  # told exactly
+        (Window(name="x"), 60.0, 60.0),
+    ],
+)
+def test_what_was_used_is_back_no_earlier_than_a_reset_may_mean(window: Window, span: float, seconds: float) -> None:
+    assert window.back_in(span) == seconds
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
