@@ -1,4 +1,4 @@
-"""Runs that are asked for, and the queue that they wait in: `POST /runs`, `/queue`, `/queue/{id}`."""
+"""Runs that are asked for, and the queue that they wait in: `POST /runs`, `/queue`, `/queue/{id}`, `…/cancel`."""
 
 from dataclasses import asdict
 from http import HTTPStatus
@@ -65,6 +65,17 @@ async def ask(request: Request) -> Response:
     answer = enveloped(request, orjson.dumps(_shown(asked))[1:-1], {**_FRESH, "Location": f"/queue/{asked.queued.id}"})
     answer.status_code = HTTPStatus.ACCEPTED if asked.queued.new else HTTPStatus.OK
     return answer
+
+
+@asking.post(
+    "/queue/{job_id}/cancel",
+    responses=answers(OneJob, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    summary="Take a run that waits out of the queue",
+)
+async def cancel(request: Request, job_id: RunId) -> Response:
+    """Cancel a run that no worker has begun, and return its job: `dropped`. One that is under way is a conflict."""
+    requests: Requests = request.state.requests
+    return enveloped(request, orjson.dumps(asdict(await requests.cancel(job_id)))[1:-1], _FRESH)
 
 
 @router.get("/queue", responses=answers(QueuePage, HTTPStatus.UNPROCESSABLE_ENTITY), summary="Runs that wait")

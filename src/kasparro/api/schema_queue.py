@@ -28,7 +28,7 @@ class Job(BaseModel):
     source: str
     status: State = Field(
         description="`done`: it was run, well or not, which the run tells; `failed`: it could not be run, by its "
-        "declaration; `dropped`: another one that waits stands for it."
+        "declaration; `dropped`: it was cancelled, or another one that waits stands for it."
     )
     at: datetime | None = Field(description="When it may begin; null: at once.")
     trigger: Trigger = Field(description="What kind of run.")

@@ -87,6 +87,17 @@ class Requests:
             )
         return found[0]
 
+    async def cancel(self, number: int) -> Entry:
+        """Take a run that waits out of the queue, and return it.
+
+        Raises:
+            NotFound: as of `one`.
+            Conflict: it waits no more.
+        """
+        await self.one(number)
+        await self._queue.cancel(number)
+        return await self.one(number)
+
     async def _workers(self, connection: AsyncConnection, source: str) -> int:
         workers = await knowing(connection, source)
         cursor = await connection.execute(self._sql["known"], {"source": source})

@@ -65,6 +65,28 @@ def test_a_run_is_queued_once_and_can_be_followed(client: TestClient, seeded_url
     assert [one["status"] for one in client.get("/queue").json()["data"]] == ["running", "waiting"]
 
 
+def test_a_run_that_waits_can_be_cancelled(client: TestClient, seeded_url: str) -> None:
+    first = ask(client, "coins").json()["id"]
+    assert client.post(f"/queue/{first}/cancel").status_code == 401
+    gone = client.post(f"/queue/{first}/cancel", headers=KEY)
+    assert (gone.status_code, gone.json()["id"], gone.json()["status"]) == (200, first, "dropped")
+    assert gone.headers["Cache-Control"] == "no-store"
+    assert client.get("/queue").json()["data"] == []
+    again = client.post(f"/queue/{first}/cancel", headers=KEY)
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert "is dropped already" in again.json()["detail"]
+
+    second = ask(client, "coins").json()["id"]
+    assert second != first
+    with psycopg.connect(seeded_url, autocommit=True) as connection:
+        connection.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE status = 'todo'")
+    begun = client.post(f"/queue/{second}/cancel", headers=KEY)
+    assert (begun.status_code, "is under way" in begun.json()["detail"]) == (409, True)
+    assert client.get(f"/queue/{second}").json()["status"] == "running"
+    unknown = client.post("/queue/999999/cancel", headers=KEY)
+    assert (unknown.status_code, "see /runs" in unknown.json()["detail"]) == (404, True)
+
+
 def test_a_full_refresh_makes_one_of_the_run_that_waits(client: TestClient) -> None:
     first = ask(client, "coins").json()
     assert first["trigger"] == "run"

@@ -7,7 +7,7 @@ PATHS = {"/data", "/data/{dataset}", "/stats", "/runs", "/runs/{run_id}", "/runs
     *("/health", "/livez", "/readyz", "/metrics", "/queue", "/queue/{job_id}"),
 }
 
-DECISIONS = {"/runs/{run_id}/release", "/runs/{run_id}/drop"}
+DECISIONS = {"/runs/{run_id}/release", "/runs/{run_id}/drop", "/queue/{job_id}/cancel"}
 
 
 @pytest.fixture
