@@ -30,6 +30,9 @@ _LONGEST_OWN = 30.0
 _ROUGHLY = 1.1
 """A limit per minute is spent for a minute and a little: that is no longer wait than a minute."""
 
+_FALLS, _RISES = 0.5, 0.02
+"""How far what an answer usually takes follows a quicker one, and a slower one: what delays only some is not usual."""
+
 _NOTABLE = 0.01
 """Seconds of a wait that is worth telling of."""
 
@@ -118,7 +121,8 @@ class Budget:
         now = self._timing.clock()
         self._give_back(permit, now)
         took = now - permit.began
-        self._usual = took if self._usual == 0 else 0.9 * self._usual + 0.1 * took
+        follows = _FALLS if took < self._usual else _RISES
+        self._usual = self._usual + follows * (took - self._usual) if self._answered else took
         found = heard(headers, self._timing.now())
         for window in found.windows:
             self._clerk.hear(window, permit.began)
