@@ -89,16 +89,18 @@ clean: ## Remove what was made; the data of the embedded PostgreSQL stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Secrets for docker compose, made once; `make run` takes nothing from it but API_KEY.
+# Secrets for docker compose, made once; `make run` takes nothing from it but API_KEY. `set -C`: never over one that is there.
 .env:
 	@set -C; umask 077; secret() { od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
-		printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\nGRAFANA_PASSWORD=%s\n' "$$(secret)" "$$(secret)" "$$(secret)" > $@
+		: > $@ && { printf 'POSTGRES_PASSWORD=%s\nAPI_KEY=%s\nGRAFANA_PASSWORD=%s\n' "$$(secret)" "$$(secret)" "$$(secret)" >> $@ \
+			|| { rm -f $@; exit 1; }; }
 	@echo "Wrote .env with a new POSTGRES_PASSWORD, API_KEY and GRAFANA_PASSWORD."
 
 # Something for the worker to do, made once. Where KASPARRO_CONFIG names another file, it is that file's matter.
 kasparro.yaml:
 	@if [ -n "$$KASPARRO_CONFIG" ] || grep -qsE '^(export +)?KASPARRO_CONFIG=.' .env; then exit 0; fi; \
-		umask 022; set -C; cat $(dir $(firstword $(MAKEFILE_LIST)))src/kasparro/cli/kasparro.example.yaml > $@ \
+		umask 022; set -C; \
+		: > $@ && { cat $(dir $(firstword $(MAKEFILE_LIST)))src/kasparro/cli/kasparro.example.yaml >> $@ || { rm -f $@; exit 1; }; } \
 		&& echo "Wrote kasparro.yaml with one source, sales: the files data/*.csv. Edit it, then: docker compose restart worker"
 
 up: .env kasparro.yaml ## Start database, API and worker with docker compose, and wait until they are healthy

@@ -112,6 +112,17 @@ def test_up_makes_no_configuration_where_env_names_another(make: Make, folder: P
     assert (folder / "kasparro.yaml").exists()
 
 
+@pytest.mark.parametrize("name", [".env", "kasparro.yaml"])
+def test_what_cannot_be_written_is_not_left_behind_half(make: Make, folder: Path, name: str) -> None:
+    full = ["sh", "-c", f"trap '' XFSZ; ulimit -f 0; exec make {name}"]
+    done = subprocess.run(full, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stdout
+    assert not (folder / name).exists(), "the next make up would take it for whole"
+    assert "Wrote" not in done.stdout
+    assert make("up").returncode == 0
+    assert (folder / name).stat().st_size > 0
+
+
 @pytest.mark.parametrize("target", ["up", *CALLS])
 def test_a_target_fails_when_docker_does(make: Make, target: str) -> None:
     assert make(target).returncode == 0
