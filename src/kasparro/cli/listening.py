@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import socket
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _SOON = 0.01
 """Seconds between two looks whether the server has begun: it tells nobody."""
 
+_KEPT_OPEN = 75
+"""Seconds that a connection without a request stays open. A load balancer closes it first, mostly after 60: where the
+server does, a request that is on its way at that moment is lost, and answered with 502."""
+
 
 async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     database: Database,
@@ -34,8 +39,7 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
     """Serve API and pages on an open port until told to stop. `ready`: set when requests are answered."""
     host, port = listener.getsockname()[:2]
     app = app_on(database, settings, host, traces)
-    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
-    server = uvicorn.Server(options)
+    server = uvicorn.Server(options_of(app))
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment] # signals are ours
     shown = "localhost" if host in {"127.0.0.1", "::1", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
     screens.out.print(f"Serving on http://{shown}:{port} (rows: /data, documentation: /docs). Ctrl-C stops.")
@@ -54,6 +58,13 @@ async def serve_on(  # noqa: PLR0913 - each is a part that is open already
         stopped.cancel()
         with suppress(asyncio.CancelledError):
             await stopped
+
+
+def options_of(app: Callable[..., Any]) -> uvicorn.Config:
+    """Return how the server is run."""
+    return uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=_KEPT_OPEN
+    )
 
 
 def _settle() -> None:
