@@ -1,5 +1,6 @@
 """The stacks of deploy/aws updated, rolled back, restored and deleted at a server that speaks Amazon's interface."""
 
+import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,8 +12,9 @@ from tests.integration.deploy.conftest import (
     services,
     task_definitions,
 )
+from tests.integration.deploy.templates import TEMPLATES, template
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
+pytestmark = pytest.mark.slow
 
 
 def test_without_a_schedule_a_second_size_or_a_mail_address_these_are_not_made(cloud: Cloud) -> None:
@@ -102,6 +104,15 @@ def test_a_backup_is_a_new_database_that_the_service_is_pointed_at(cloud: Cloud)
     assert urlsplit(environment["DATABASE_URL"]).hostname == restored["Host"]
     secrets = {one["name"]: one["valueFrom"] for one in task_definitions(cloud)["kasparro-api"]["secrets"]}
     assert secrets["PGPASSWORD"] == f"{secret}:password::", "the password is in the snapshot"
+
+
+def test_ecr_takes_the_rules_of_the_registry(cloud: Cloud) -> None:
+    # Moto's CloudFormation leaves them out.
+    cloud.create("kasparro-registry", "registry.yaml")
+    policy = template(TEMPLATES / "registry.yaml")["Resources"]["Repository"]["Properties"]["LifecyclePolicy"]
+    text = policy["LifecyclePolicyText"]["Fn::Sub"].replace("${KeepImages}", "20")
+    taken = cloud.client("ecr").put_lifecycle_policy(repositoryName="kasparro", lifecyclePolicyText=text)
+    assert len(json.loads(taken["lifecyclePolicyText"])["rules"]) == 2
 
 
 def test_the_registry_keeps_each_tag_as_it_was_pushed(cloud: Cloud) -> None:
