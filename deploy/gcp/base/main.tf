@@ -44,7 +44,9 @@ provider "google" {
 locals {
   services = [
     "artifactregistry.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "cloudscheduler.googleapis.com",
+    "iam.googleapis.com",
     "logging.googleapis.com",
     "monitoring.googleapis.com",
     "run.googleapis.com",
@@ -110,16 +112,19 @@ resource "google_secret_manager_secret" "held" {
 resource "google_service_account" "api" {
   account_id   = "kasparro-api"
   display_name = "Kasparro's API, and its migration"
+  depends_on   = [google_project_service.used]
 }
 
 resource "google_service_account" "worker" {
   account_id   = "kasparro-worker"
   display_name = "Kasparro's workers and runs"
+  depends_on   = [google_project_service.used]
 }
 
 resource "google_service_account" "scheduler" {
   account_id   = "kasparro-scheduler"
   display_name = "Starts Kasparro's runs"
+  depends_on   = [google_project_service.used]
 }
 
 resource "google_secret_manager_secret_iam_member" "api" {

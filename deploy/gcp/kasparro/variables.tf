@@ -61,9 +61,9 @@ variable "api_min" {
 }
 
 variable "api_max" {
-  description = "Instances of the API at most. Each holds up to 24 connections to the database."
+  description = "Instances of the API at most. Each takes up to 25 connections to the database."
   type        = number
-  default     = 3
+  default     = 2
 }
 
 variable "workers" {
@@ -85,7 +85,7 @@ variable "worker_memory" {
 }
 
 variable "worker_concurrency" {
-  description = "Sources that one worker runs at the same time. Each takes up to four connections to the database."
+  description = "Sources that one worker runs at the same time. Each takes up to five connections to the database, and the worker 12 more."
   type        = number
   default     = 4
 }
