@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from ruamel.yaml import YAML
 from tests.integration.deploy.templates import template
 from typer.testing import CliRunner
 
+from kasparro.assembly.storage import connections_of
 from kasparro.cli.main import command_line
+from kasparro.config import load_settings
 from kasparro.config.variables import VARIABLES
 from kasparro.model.events import RunFinished
 from kasparro.model.run import Counts, RunResult
@@ -221,6 +224,33 @@ def test_the_templates_hold_no_secret() -> None:
         assert not re.search(r"AKIA[0-9A-Z]{16}|-----BEGIN|[0-9a-f]{40}", text), path.name
 
 
+def rules_of_the_registry() -> list[Any]:
+    policy = TEMPLATES["registry.yaml"]["Resources"]["Repository"]["Properties"]["LifecyclePolicy"]
+    text = policy["LifecyclePolicyText"]["Fn::Sub"].replace("${KeepImages}", "20")
+    found: list[Any] = json.loads(text)["rules"]
+    return found
+
+
+def test_no_number_of_configurations_takes_the_image_of_the_version_that_serves() -> None:
+    selections = [rule["selection"] for rule in rules_of_the_registry()]
+    assert {one["tagStatus"] for one in selections} == {"tagged", "untagged"}
+    patterns = [pattern for one in selections for pattern in one.get("tagPatternList", ())]
+
+    def counted(tag: str) -> bool:
+        return any(fnmatchcase(tag, pattern) for pattern in patterns)
+
+    given = {value for _, given in deployments() for key, value in given.items() if key.endswith("ImageTag") and value}
+    assert {tag for tag in given if counted(tag)} == {"$VERSION-config1", "0.2.0-config1"}
+    assert {tag for tag in given if not counted(tag)} == {"$VERSION", "0.2.0"}
+
+
+def test_every_variable_of_a_source_needs_the_secret_that_holds_it() -> None:
+    service = TEMPLATES["service.yaml"]
+    (rule,) = [one for one in service["Rules"].values() if "SourceSecretArn" in json.dumps(one["Assertions"])]
+    variables = {name for name in service["Parameters"] if name.startswith("SourceVariable")}
+    assert {*re.findall(r"SourceVariable\d", json.dumps(rule["RuleCondition"]))} == variables
+
+
 # Terraform -----------------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +321,17 @@ def test_terraform_finds_its_files_in_its_own_format() -> None:
         [terraform, "fmt", "-check", "-diff", "-recursive", str(GCP)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_services_that_terraform_itself_needs_are_switched_on_before_it() -> None:
+    base = (GCP / "base" / "main.tf").read_text(encoding="utf-8")
+    first = code(GCP_GUIDE).split("terraform ")[0]
+    for service in ("cloudresourcemanager.googleapis.com", "iam.googleapis.com"):
+        assert service in first, "the provider reads the project and makes accounts by them"
+        assert f'"{service}"' in base
+    accounts = {name: one for name, one in read(GCP / "base")["resource"].items() if "service_account" in name}
+    assert len(accounts) == 3
+    assert all("google_project_service.used" in "".join(one["depends_on"]) for one in accounts.values())
 
 
 def test_what_kasparro_takes_from_base_is_there() -> None:
@@ -402,6 +443,33 @@ def test_commands_of_kasparro_in_the_guides_are_some_that_there_are() -> None:
         our_command(json.loads(words))
     for words in re.findall(r"--args=(\S+)", GCP_GUIDE):
         our_command(["kasparro", *words.split(",")])
+
+
+@pytest.mark.parametrize("guide", [AWS_GUIDE, GCP_GUIDE], ids=["aws", "gcp"])
+def test_the_guides_count_connections_as_the_code_does(guide: str) -> None:
+    sentence = r"takes up to (\d+), a worker (\d+) for each source .*? and (\d+) more; that is (\d+)"
+    found = re.search(sentence, " ".join(guide.split()))
+    assert found is not None
+    serving, each, more, together = map(int, found.groups())
+    settings = load_settings(environ={}, dotenv=None)
+    worker = each * settings.concurrency + more
+    assert worker == connections_of(settings)
+    operating = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert f"a process that serves | a few; {serving} at most" in operating
+    instances = {
+        AWS_GUIDE: TEMPLATES["service.yaml"]["Parameters"]["ApiCount"]["Default"],
+        GCP_GUIDE: int(read(GCP / "kasparro")["variable"]["api_max"]["default"]),
+    }
+    assert together == instances[guide] * serving + worker
+
+
+def test_the_guide_for_aws_waits_for_a_migration_before_it_goes_on() -> None:
+    lines = [line for line in code(AWS_GUIDE).splitlines() if "MigrateTask" in line or "MigrationImageTag" in line]
+    ahead, migrate, after = lines
+    assert "MigrationImageTag=0.2.0" in ahead
+    commands = code(AWS_GUIDE)
+    between = commands[commands.index(migrate) : commands.index(after)]
+    assert between.index("run-task") < between.index("wait tasks-stopped") < between.index("exitCode")
 
 
 @pytest.mark.parametrize("guide", [AWS_GUIDE, GCP_GUIDE], ids=["aws", "gcp"])
