@@ -19,8 +19,10 @@ UNRELEASED = "Unreleased"
 KINDS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 """The headings of Keep a Changelog 1.1."""
 
-_HEADING = re.compile(r"^## +(?P<rest>.*?) *$", re.MULTILINE)
-_RELEASED = re.compile(r"\[(?P<version>[^\]]+)\] - (?P<day>\S+)")
+_HEADING = re.compile(r"^##(?!#)[ \t]*(?P<rest>.*?)[ \t]*$", re.MULTILINE)
+_RELEASED = re.compile(r"\[(?P<version>[^\]]+)\] - (?P<day>\S+)(?: \[YANKED\])?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LINK = re.compile(r"\]\((?![a-z]+:)(?P<target>[^)]+)\)")
 _NUMBER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?P<pre>(a|b|rc)(0|[1-9]\d*))?")
 
 
@@ -44,11 +46,12 @@ def sections(changelog: str) -> tuple[Section, ...]:
     """Return the versions of a changelog, in its order.
 
     Raises:
-        Refused: a heading is neither `## [Unreleased]` nor `## [1.2.3] - 2026-01-31`, or a version stands there twice.
+        Refused: a heading is neither `## [Unreleased]` nor `## [1.2.3] - 2026-01-31`, `[YANKED]` behind it or not, or a
+            version stands there twice.
     """
     found = list(_HEADING.finditer(changelog))
-    ends = [*(one.start() for one in found[1:]), len(changelog)]
-    made = tuple(_section(one["rest"], changelog[one.end() : end]) for one, end in zip(found, ends, strict=True))
+    starts = [*(one.start() for one in found), len(changelog)]
+    made = tuple(_section(one["rest"], changelog[one.end() : end]) for one, end in zip(found, starts[1:], strict=True))
     names = [one.version for one in made]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -66,9 +69,11 @@ def _section(heading: str, body: str) -> Section:
             "[1.2.3] - 2026-01-31."
         )
     try:
-        day = date.fromisoformat(matched["day"])
-    except ValueError as error:
-        raise Refused(f"CHANGELOG.md: {matched['day']!r} is no day. Write it as 2026-01-31.") from error
+        day = date.fromisoformat(matched["day"]) if _DAY.fullmatch(matched["day"]) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise Refused(f"CHANGELOG.md: {matched['day']!r} is no day. Write it as 2026-01-31.")
     return Section(version=matched["version"], day=day, body=body.strip())
 
 
@@ -107,11 +112,17 @@ def notes(tag: str, version: str, changelog: str) -> str:
     if found is None:
         raise Refused(
             f"CHANGELOG.md has no section [{version}]. "
-            f"Rename [{UNRELEASED}] to [{version}], and add the day of the release."
+            f"Put a heading [{version}] with the day of the release below [{UNRELEASED}]."
         )
     said = "\n".join(line for line in found.body.splitlines() if not line.startswith("#"))
     if not said.strip():
         raise Refused(f"CHANGELOG.md says nothing about {version}.")
+    link = _LINK.search(found.body)
+    if link is not None:
+        raise Refused(
+            f"CHANGELOG.md links to {link['target']!r}, which leads nowhere from a release. "
+            "Name the file without a link, or write a whole address."
+        )
     return found.body + "\n"
 
 

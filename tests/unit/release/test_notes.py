@@ -47,8 +47,19 @@ def test_a_tag_of_another_version_is_refused(tag: str) -> None:
         notes(tag, "0.2.0", CHANGES)
 
 
+@pytest.mark.parametrize("text", ["", "# Changes\n\nNone yet.\n"])
+def test_a_changelog_without_any_version_is_refused(text: str) -> None:
+    assert sections(text) == ()
+    with pytest.raises(Refused, match=r"no section \[0\.2\.0\]"):
+        notes("v0.2.0", "0.2.0", text)
+
+
+def test_a_heading_without_its_space_begins_a_section_all_the_same() -> None:
+    assert notes("v0.2.0", "0.2.0", CHANGES.replace("## [0.1.0]", "##[0.1.0]")) == notes("v0.2.0", "0.2.0", CHANGES)
+
+
 def test_a_version_without_a_section_is_refused() -> None:
-    with pytest.raises(Refused, match=r"no section \[0\.3\.0\]. Rename \[Unreleased\] to \[0\.3\.0\]"):
+    with pytest.raises(Refused, match=r"no section \[0\.3\.0\]. Put a heading \[0\.3\.0\] .* below \[Unreleased\]"):
         notes("v0.3.0", "0.3.0", CHANGES)
 
 
@@ -65,12 +76,27 @@ def test_a_section_that_says_nothing_is_refused(body: str) -> None:
         ("1.0.0 - 2026-01-01", "has the heading"),
         ("[1.0.0] - soon", "'soon' is no day"),
         ("[1.0.0] - 2026-02-30", "'2026-02-30' is no day"),
+        ("[1.0.0] - 20260101", "'20260101' is no day"),
+        ("[1.0.0] - 2026-W01-1", "'2026-W01-1' is no day"),
         ("Unreleased", "has the heading"),
     ],
 )
 def test_a_heading_of_another_form_is_refused(heading: str, said: str) -> None:
     with pytest.raises(Refused, match=said):
         sections(f"# Changes\n\n## {heading}\n\n- All.\n")
+
+
+def test_a_version_that_was_taken_back_does_not_keep_the_next_from_being_released() -> None:
+    text = CHANGES.replace("## [0.1.0] - 2026-11-01", "## [0.1.0] - 2026-11-01 [YANKED]")
+    assert notes("v0.2.0", "0.2.0", text) == notes("v0.2.0", "0.2.0", CHANGES)
+    assert sections(text)[-1].version == "0.1.0"
+
+
+def test_a_link_that_leads_nowhere_from_a_release_is_refused() -> None:
+    for_people = CHANGES.replace("Something new.", "Something new: [here](https://example.com/new).")
+    assert "https://example.com/new" in notes("v0.2.0", "0.2.0", for_people)
+    with pytest.raises(Refused, match=r"links to 'docs/new\.md', which leads nowhere"):
+        notes("v0.2.0", "0.2.0", CHANGES.replace("Something new.", "Something new: [here](docs/new.md)."))
 
 
 def test_two_sections_of_one_version_are_refused() -> None:
@@ -126,6 +152,12 @@ def test_the_workflow_is_told_what_it_needs(repository: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith("### Added\n")
 
 
+def test_a_changelog_written_on_windows_is_read(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "CHANGELOG.md").write_bytes(b"\xef\xbb\xbf" + CHANGES.replace("\n", "\r\n").encode())
+    main(["v0.2.0"])
+    assert capsys.readouterr().out == notes("v0.2.0", "0.2.0", CHANGES)
+
+
 def test_a_refused_tag_ends_with_a_message_and_writes_nothing(repository: Path) -> None:
     outputs = repository / "outputs"
     with pytest.raises(SystemExit, match=r"^Not released: The tag is 'v9\.9\.9'"):
@@ -139,6 +171,7 @@ def test_our_own_changelog_is_in_shape() -> None:
     assert first.version == UNRELEASED
     assert all(not newer.day or not older.day or newer.day >= older.day for newer, older in pairwise(released))
     for section in (first, *released):
+        assert "](docs/" not in section.body, "it leads nowhere from a release"
         headings = [line.removeprefix("### ") for line in section.body.splitlines() if line.startswith("#")]
         assert [*dict.fromkeys(headings)] == [kind for kind in KINDS if kind in headings] == headings
     version = version_of(module.VERSION.read_text(encoding="utf-8"))
