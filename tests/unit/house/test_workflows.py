@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def named(path: Path) -> str:
     return path.stem
 
 
+@cache
 def read(path: Path) -> Any:
     return YAML(typ="safe").load(path)
 
@@ -249,3 +251,5 @@ def test_updates_of_all_that_is_pinned_are_proposed_a_week_after_they_came_out()
     updates = {one["package-ecosystem"]: one for one in read(path)["updates"]}
     assert set(updates) == {"github-actions", "pip", "docker", "docker-compose"}
     assert {one["cooldown"]["default-days"] for one in updates.values()} == {7}
+    database = {"dependency-name": "postgres", "update-types": ["version-update:semver-major"]}
+    assert updates["docker-compose"]["ignore"] == [database], "its volume would not be read after the next make up"
