@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from kasparro.config.dotenv_file import Dotenv, read_dotenv
 from kasparro.config.mistakes import Mistake, raise_mistakes
 from kasparro.config.suggestions import did_you_mean
-from kasparro.config.variable_values import read_value
+from kasparro.config.variable_values import after_userinfo, read_value
 from kasparro.config.variables import PREFIX, VARIABLES, Value
 from kasparro.errors import Misconfigured
 
@@ -74,7 +74,7 @@ class Settings:
         """The texts that must never be shown, for the Redactor."""
         found = {secret.get_secret_value() for secret in (self.api_key, self.database_url) if secret is not None}
         if self.database_url is not None:
-            written = urlsplit(self.database_url.get_secret_value()).password or ""
+            written = _password(self.database_url.get_secret_value())
             found |= {written, unquote(written)}
         return frozenset((found | _of_collector(self)) - {""})
 
@@ -128,6 +128,12 @@ def _counts(mistake: Mistake, values: Mapping[str, Value]) -> bool:
     name = str(mistake.place[0]) if mistake.place else ""
     traces = values["otlp_endpoint"] is not None or values["otlp_traces_endpoint"] is not None
     return traces or not name.startswith("OTEL_") or name.endswith("_ENDPOINT")
+
+
+def _password(database_url: str) -> str:
+    """Return the password as it is written. Not by `urlsplit`, which knows no `[`, `?` and `#` in passwords."""
+    userinfo = database_url.partition("://")[2].removesuffix(after_userinfo(database_url)).removesuffix("@")
+    return userinfo.partition(":")[2]
 
 
 def _of_collector(settings: Settings) -> set[str]:

@@ -68,7 +68,16 @@ def _database_url(text: str) -> SecretStr:
     scheme, separator, _ = text.partition("://")
     if not separator or scheme not in {"postgresql", "postgres"}:
         raise ValueError("must begin with postgresql:// (as in postgresql://user:password@host:5432/database)")
+    if "@" in after_userinfo(text).partition("?")[0]:
+        raise ValueError('has "@" or "/" in user or password; write them percent-encoded: @ as %40, / as %2F, % as %25')
     return SecretStr(text)
+
+
+def after_userinfo(url: str) -> str:
+    """Return what follows user and password, as libpq sees it: they end at the first `@`, and hold no `/`."""
+    rest = url.partition("://")[2]
+    userinfo, at, after = rest.partition("@")
+    return after if at and "/" not in userinfo else rest
 
 
 def _web_address(text: str) -> str:

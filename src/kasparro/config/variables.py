@@ -46,7 +46,8 @@ VARIABLES: tuple[Variable, ...] = (
         kind="url",
         otherwise="an embedded PostgreSQL is started",
         example="postgresql://user:password@localhost:5432/kasparro",
-        description="The PostgreSQL (15 or newer) that everything is kept in.",
+        description="The PostgreSQL (15 or newer) that everything is kept in. In user and password `@` is written %40, "
+        "`/` %2F, `%` %25.",
     ),
     Variable(
         name="API_KEY",

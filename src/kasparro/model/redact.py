@@ -9,7 +9,9 @@ MASK = "****"
 _SHORTEST = 4
 """Shorter values are not masked: they are no secrets, and masking them would spoil every other text."""
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_USERINFO = re.compile(r"(?<=://)(?!user:password@)[^/@\s]+(?=@)")
+"""Not what our own messages say of how an address is written."""
+
 _PARAMETER = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:key|token|secret|password|passwd|pwd|signature|credential)|auth|sig|pass)=)[^&#\s\"']+"
 )

@@ -55,6 +55,25 @@ def test_everything_set() -> None:
     assert "p%40ss" not in repr(settings)
 
 
+@pytest.mark.parametrize("password", ["p[ss", "p?ss", "p#ss", "p]s s", "p:ss"])
+def test_a_password_that_libpq_takes_is_known_as_a_secret(password: str) -> None:
+    settings = load_settings({"DATABASE_URL": f"postgresql://me:{password}@db/x"}, None)
+    assert password in settings.secrets
+
+
+@pytest.mark.parametrize("url", ["postgresql:///x?host=/tmp", "postgresql://[::1]/x", "postgresql://[::1/x"])
+def test_an_address_of_a_database_without_a_password(url: str) -> None:
+    assert load_settings({"DATABASE_URL": url}, None).secrets == {url}
+
+
+@pytest.mark.parametrize("password", ["p@rt-of-it", "top/p@rt", "s/part-of-it", "a@b@part-of-it"])
+def test_a_password_that_must_be_encoded_is_refused_and_no_part_of_it_shown(password: str) -> None:
+    """libpq would take the rest of it for the host, and say so in its error."""
+    said = refusal({"DATABASE_URL": f"postgresql://me:{password}@db/x"})
+    assert "percent-encoded: @ as %40" in said
+    assert "part" not in said
+
+
 def test_every_variable_sets_a_field() -> None:
     settings = load_settings({}, None)
     assert {variable.field for variable in VARIABLES} == set(settings.__slots__)

@@ -53,6 +53,7 @@ def test_following_a_path() -> None:
         ("https://h/?api_key=abc&x=1", "https://h/?api_key=****&x=1"),
         ("https://h/?access_token=abc", "https://h/?access_token=****"),
         ("nothing to hide", "nothing to hide"),
+        ("Write postgresql://user:password@host:5432/d", "Write postgresql://user:password@host:5432/d"),
     ],
 )
 def test_secrets_are_masked(text: str, masked: str) -> None:
