@@ -9,20 +9,25 @@ from urllib.parse import urlsplit
 from kasparro.errors import Broken, Misconfigured
 from kasparro.model.redact import Redactor
 from kasparro.sources.http import HttpClient, HttpOptions
+from kasparro.sources.http_url import origin
 from kasparro.sources.tools import Request
 
 Declaration = dict[str, Any]
 
+_PATIENCE = 30.0
+"""Seconds in which a URL is looked at again that asks to wait: somebody sits before a screen that says nothing."""
+
 _TABLES = {".csv", ".tsv", ".tab", ".txt", ".psv"}
 _FEEDS = {".rss", ".atom", ".rdf"}
 _PACKED = {".gz", ".bz2", ".xz"}
+_URL = re.compile(r"https?:", re.IGNORECASE)
 _FEED = re.compile(rb"<(rss|feed|rdf:RDF|\w+:feed|\w+:rss)[\s>]", re.IGNORECASE)
 _PAGE = re.compile(rb"<(!doctype html|html)", re.IGNORECASE)
 
 
 def is_url(target: str) -> bool:
     """Tell a URL from a path."""
-    return urlsplit(target).scheme.lower() in {"http", "https"}
+    return _URL.match(target) is not None
 
 
 def looks_like_target(text: str) -> bool:
@@ -41,6 +46,8 @@ async def recognise(target: str, taken: Collection[str] = ()) -> tuple[str, Decl
         Misconfigured: it is of a kind that is not read in this version.
         KasparroError: a URL had to be looked at, and could not be.
     """
+    if is_url(target):
+        origin(target)  # raises where it is none
     name = _name(target, taken)
     if not is_url(target):
         return name, {"type": "csv", "path": _local(target)}
@@ -63,7 +70,8 @@ async def _remote(url: str) -> str:
         return "csv"
     if suffix in _FEEDS:
         return "rss"
-    async with HttpClient(source="recognise", options=HttpOptions(attempts=2)) as client:
+    options = HttpOptions(attempts=2, retry_seconds=_PATIENCE)
+    async with HttpClient(source="recognise", options=options, longest_wait=_PATIENCE) as client:
         answer = await client.peek(Request(url=url))
     start = answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")
     kind = answer.headers.get("content-type", "").lower()
@@ -88,7 +96,7 @@ def _suffix(path: str) -> str:
 
 def _name(target: str, taken: Collection[str]) -> str:
     """`flights.csv` is `flights`; `https://h/v1/tickers?x=1` is `tickers`; a name in use gets a number."""
-    parts = urlsplit(target)
+    parts = urlsplit(target if is_url(target) else "")
     last = PurePosixPath(parts.path).name or parts.hostname or "source" if is_url(target) else Path(target).name
     stem = last.split(".")[0] if not (is_url(target) and last == parts.hostname) else last
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:50] or "source"

@@ -215,7 +215,10 @@ def _secrets(kind: Kind) -> list[str]:
             from kasparro.config.hashing import secrets_of  # noqa: PLC0415 - only where there are channels
 
             url = kind.url.get_secret_value()
-            parts = urlsplit(url)
+            try:
+                parts = urlsplit(url)
+            except ValueError:  # told of as a mistake
+                return [url, *secrets_of(kind)]
             long = [part for part in parts.path.split("/") if len(part) >= _LONG_PART]
             values = [value for _, value in query(url) if len(value) >= _LONG_PART // 2]
             path = [parts.path] if long or parts.query else []

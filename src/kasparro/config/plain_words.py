@@ -84,8 +84,14 @@ def problem_of(error: Mapping[str, Any], display: str | None) -> str:
     if kind in {"too_short", "string_too_short"} and context["min_length"] == 1:
         return "is empty"
     if kind in _LIMITS:
-        return _LIMITS[kind].format(**context, but="" if display is None else f", not {display}")
+        plain = {name: _plain(value) for name, value in context.items()}
+        return _LIMITS[kind].format(**plain, but="" if display is None else f", not {display}")
     if kind in {"value_error", "assertion_error"}:
         return str(context["error"])
     text = str(error["msg"]).replace("Input should", "must")
     return text[:1].lower() + text[1:]
+
+
+def _plain(limit: Any) -> Any:  # noqa: ANN401 - whatever pydantic compares with
+    """Return a whole number without the point that its type gives it."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit

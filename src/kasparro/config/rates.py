@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from kasparro.config.checking import check
 from kasparro.config.mistakes import Mistakes, Place
-from kasparro.config.shapes import HostShape, RateLimitShape
+from kasparro.config.shapes import MOST_WAIT, HostShape, RateLimitShape
 from kasparro.model.duration import read_duration
 from kasparro.model.rate import Rate, RateLimit, read_rates
 from kasparro.model.source import Declared
@@ -15,13 +15,16 @@ from kasparro.sources.http_caller import budget_of
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?")
 
+_LAST_PORT = 65_535
+
 
 def declare_limit(given: str | RateLimitShape, place: Place, mistakes: Mistakes) -> RateLimit | None:
     """Return the limit of a source, or None with mistakes noted."""
     if isinstance(given, str):
         return _limit(HostShape(rate_limit=given), place, place, mistakes)
     if given.requests is None and given.concurrency is None and given.longest_wait is None:
-        mistakes.add(place, "says nothing; give requests, concurrency or longest_wait")
+        if not mistakes.has(place):  # else what stands there is wrong, and was left out
+            mistakes.add(place, "says nothing; give requests, concurrency or longest_wait")
         return None
     wishes = HostShape(rate_limit=given.requests, concurrency=given.concurrency, longest_wait=given.longest_wait)
     return _limit(wishes, place, (*place, "requests"), mistakes)
@@ -40,6 +43,9 @@ def declare_hosts(section: Mapping[str, object], mistakes: Mistakes) -> Mapping[
         if _HOST.fullmatch(name) is None:
             mistakes.add(place, f"is not a host such as api.example.com or api.example.com:8443{_meant(name)}")
             continue
+        if not 0 < _port(name) <= _LAST_PORT:
+            mistakes.add(place, f"has a port that is not from 1 to {_LAST_PORT}")
+            continue
         if not isinstance(data, dict):
             mistakes.add(place, "must be a mapping of rate_limit, concurrency and longest_wait")
             continue
@@ -47,11 +53,15 @@ def declare_hosts(section: Mapping[str, object], mistakes: Mistakes) -> Mapping[
         if shape is None:
             continue
         if shape.rate_limit is None and shape.concurrency is None:
-            mistakes.add(place, "limits nothing; give rate_limit or concurrency")
+            if not mistakes.has(place):
+                mistakes.add(place, "limits nothing; give rate_limit or concurrency")
             continue
         limit = _limit(shape, place, (*place, "rate_limit"), mistakes)
-        if limit is not None:
-            found[name.removesuffix(":443").removesuffix(":80")] = limit
+        host = name.removesuffix(":443").removesuffix(":80")
+        if host in found:
+            mistakes.add(place, f"is the host {host} again: ports 80 and 443 are one budget; name it once")
+        elif limit is not None:
+            found[host] = limit
     return found
 
 
@@ -104,13 +114,26 @@ def _seconds(wait: str | float, place: Place, mistakes: Mistakes) -> float | Non
     if not isinstance(wait, str):
         return float(wait)
     try:
-        return read_duration(wait).total_seconds()
+        seconds = read_duration(wait).total_seconds()
     except ValueError:
         mistakes.add(place, "is a length of time such as 30s or 2m, or a number of seconds")
-    return None
+        return None
+    if seconds > MOST_WAIT:
+        mistakes.add(place, "is at most a day; the run is parked where it would be longer")
+        return None
+    return seconds
+
+
+def _port(name: str) -> int:
+    """Return the port behind a host, brackets of an IPv6 address among it; 443 where there is none."""
+    _, colon, port = name.rpartition("]")[2].rpartition(":")
+    return int(port) if colon else 443
 
 
 def _meant(name: str) -> str:
     """Return the host of what looks like an address."""
-    host = urlsplit(name if "//" in name else f"//{name}").netloc.rpartition("@")[2].lower()
+    try:
+        host = urlsplit(name if "//" in name else f"//{name}").netloc.rpartition("@")[2].lower()
+    except ValueError:  # a bracket that is open, or holds no address
+        return ""
     return f'; did you mean "{host}"?' if _HOST.fullmatch(host) else ""

@@ -64,6 +64,8 @@ def _read_every(text: str) -> Every:
 def _declared(given: ScheduleShape, place: Place, mistakes: Mistakes) -> Schedule | None:
     when: Cron | Every | None = None
     match given.cron, given.every:
+        case None, None if mistakes.has(place):
+            pass  # what stands there is wrong, and was left out
         case None, None:
             mistakes.add(place, "has neither cron nor every; give one of them")
         case str(), str():
@@ -92,7 +94,7 @@ def _cron(line: str, timezone: str | None, place: Place, mistakes: Mistakes) -> 
     if not _is_zone(zone):
         where = (*place, "timezone")
         display = mistakes.shown(where, zone)
-        guess = "" if display is None else did_you_mean(zone, sorted(available_timezones()))
+        guess = "" if display is None else did_you_mean(zone, sorted(available_timezones() - {*_NOT_NAMED}))
         said = "the value" if display is None else display
         mistakes.add(where, f"{said} is not a time zone; use a name such as Europe/Berlin{guess}")
         return None

@@ -34,6 +34,9 @@ TYPE_SYNONYMS: Mapping[str, str] = MappingProxyType(
 )
 """What other tools call the types."""
 
+MOST_WAIT = 86_400
+"""Seconds that a request may wait for its turn at most."""
+
 LATER_KINDS = ("file", "database", "push", "singer")
 """Kinds of sources that have a name already, and no class yet."""
 
@@ -138,7 +141,7 @@ class RateLimitShape:
     ] = None
     concurrency: Annotated[int | None, Field(ge=1, le=10_000, description="Most requests under way at a time.")] = None
     longest_wait: Annotated[
-        str | Annotated[float, Field(ge=0, le=86_400)] | None,
+        str | Annotated[float, Field(ge=0, le=MOST_WAIT)] | None,
         Field(
             description="A request waits for its turn up to so long: 30s, 2m, or seconds. Where it would be longer, "
             "the run is parked. Unset: 60 seconds.",
@@ -158,7 +161,7 @@ class HostShape:
     ] = None
     concurrency: Annotated[int | None, Field(ge=1, le=10_000, description="Most requests under way at a time.")] = None
     longest_wait: Annotated[
-        str | Annotated[float, Field(ge=0, le=86_400)] | None,
+        str | Annotated[float, Field(ge=0, le=MOST_WAIT)] | None,
         Field(description="For sources without a `rate_limit` of their own, see there. Unset: 60 seconds."),
     ] = None
 

@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from kasparro.errors import Misconfigured
 from kasparro.model.page import Bookmark, Page
 from kasparro.model.source import Slice
 from kasparro.sources.auth import Auth
@@ -24,6 +25,7 @@ from kasparro.sources.csv_bookmark import Place, Version, digest, understood
 from kasparro.sources.csv_options import Options, Target, unique
 from kasparro.sources.files import Compression, find, reading, scratch_file
 from kasparro.sources.http_options import HttpOptions
+from kasparro.sources.http_url import origin, userinfo
 from kasparro.sources.tools import Request, Tools
 
 _NOT_MODIFIED = 304
@@ -186,6 +188,7 @@ def _check(csv: Csv) -> None:
         raise ValueError("a path holds no NUL")
     if csv.url is not None and not _URL.match(csv.url):
         raise ValueError("`url` begins with http:// or https://; a file on this machine is named by `path`")
+    _check_addresses(csv)
     for name, text in (("delimiter", csv.delimiter), ("quote", csv.quote)):
         if text and (not text.isascii() or text in "\r\n\0"):
             raise ValueError(f"`{name}` is one ASCII character, and no line end")
@@ -197,3 +200,11 @@ def _check(csv: Csv) -> None:
         "".encode(csv.encoding or "utf-8")
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"`encoding` {csv.encoding!r} is not known; utf-8, utf-16 and cp1252 are") from error
+
+
+def _check_addresses(csv: Csv) -> None:
+    try:
+        for address in filter(_URL.match, _places(csv)):
+            origin(userinfo(address)[0])
+    except (Misconfigured, ValueError) as error:  # it may hold a secret, and is not shown
+        raise ValueError("an address must look like https://host/path") from error

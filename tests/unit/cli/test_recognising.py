@@ -28,6 +28,17 @@ async def test_files_that_are_not_read(target: str) -> None:
         await recognise(target)
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "https://[x]/a.csv", "http://h:99999/a.csv", "http:a.csv"])
+async def test_an_address_that_is_none_is_refused(target: str) -> None:
+    assert looks_like_target(target)
+    with pytest.raises(Misconfigured, match="must look like https://host/path"):
+        await recognise(target)
+
+
+async def test_brackets_of_a_pattern_are_no_address() -> None:
+    assert (await recognise("//srv/[a-z]*.csv"))[1] == {"type": "csv", "path": "//srv/[a-z]*.csv"}
+
+
 @pytest.mark.parametrize(
     ("text", "target"), [("sales", False), ("a/b", True), ("x.csv", True), ("http://h", True), ("*", True)]
 )

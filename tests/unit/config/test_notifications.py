@@ -133,6 +133,14 @@ notifications:
 """
 
 
+@pytest.mark.parametrize("url", ["https://[::1/s3cret", "https://[x]/s3cret", "https://h:99999/s3cret"])
+def test_an_address_that_is_none_is_a_mistake_and_is_not_shown(tmp_path: Path, url: str) -> None:
+    text = f'sources:\n  s: {{type: csv, path: s.csv}}\nnotifications:\n  ops: {{type: slack, url: "{url}"}}\n'
+    ((_, place, said),) = problems(tmp_path, text)
+    assert (place, "s3cret" in said) == ("notifications.ops.url", False)
+    assert said.startswith("is not an http(s) address")
+
+
 def test_every_mistake_is_said_with_its_line_and_a_suggestion(tmp_path: Path) -> None:
     assert problems(tmp_path, MISTAKEN) == [
         (5, "notifications.ops.type", '"webhok" is not one of webhook, slack, email; did you mean "webhook"?'),

@@ -54,11 +54,28 @@ def test_all_that_a_limit_can_say(tmp_path: Path) -> None:
         ("{requests: x}", "sources.a.rate_limit.requests: is a number of requests"),
         ("{concurrency: 0}", "sources.a.rate_limit.concurrency"),
         ("{requests: 1/s, longest_wait: soon}", "sources.a.rate_limit.longest_wait: is a length of time"),
-        ("{requests: 1/s, longest_wait: -1}", "sources.a.rate_limit.longest_wait"),
+        ("{requests: 1/s, longest_wait: -1}", "sources.a.rate_limit.longest_wait: must be at least 0, not -1"),
+        ("{requests: 1/s, longest_wait: 86401}", "sources.a.rate_limit.longest_wait: must be at most 86400, not"),
+        ("{requests: 1/s, longest_wait: 2d}", "sources.a.rate_limit.longest_wait: is at most a day"),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, limit: str, said: str) -> None:
     assert said in problem(tmp_path, limit)
+
+
+@pytest.mark.parametrize(
+    ("limit", "more"),
+    [
+        ("{request: 10/s}", ""),
+        ("{concurrency: 0}", ""),
+        ("10/s", "hosts: {x.y: {rate_limits: 10/s, longest_wait: 5}}\n"),
+    ],
+)
+def test_a_mistake_is_told_once(tmp_path: Path, limit: str, more: str) -> None:
+    """What is wrong is left out; nobody is told that nothing stands there then."""
+    found = problem(tmp_path, limit, more)
+    assert "mistakes" not in found
+    assert "nothing" not in found
 
 
 def test_a_limit_that_came_from_the_environment_is_not_shown(tmp_path: Path) -> None:
@@ -80,8 +97,12 @@ def test_hosts_are_limited_for_all_sources(tmp_path: Path) -> None:
     ("hosts", "said"),
     [
         ("https://api.example.com/x: {rate_limit: 5/s}", 'did you mean "api.example.com"?'),
+        ('"http://[::1": {rate_limit: 5/s}', "is not a host such as"),
         ("API.example.com: {rate_limit: 5/s}", 'did you mean "api.example.com"?'),
         ("x.y: {}", "hosts.x.y: limits nothing"),
+        ("x.y:99999: {rate_limit: 5/s}", "has a port that is not from 1 to 65535"),
+        ('"[::1]:0": {rate_limit: 5/s}', "has a port that is not from 1 to 65535"),
+        ("x.y: {rate_limit: 5/s}\n  x.y:443: {rate_limit: 7/s}", 'hosts."x.y:443": is the host x.y again'),
         ("x.y: 10/s", "must be a mapping"),
         ("x.y: {rate_limit: often}", "rate_limit: is a number of requests"),
         ("x.y: {rate_limits: 10/s}", 'did you mean "rate_limit"?'),

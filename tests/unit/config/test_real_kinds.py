@@ -100,6 +100,8 @@ def test_a_declaration_in_python() -> None:
         ({"type": "csv", "path": "x", "delimeter": ";"}, 'sources.a.delimeter: unknown key; did you mean "delimiter"?'),
         ({"type": "api"}, 'sources.a: the key "url" is missing'),
         ({"type": "api", "url": "x"}, "sources.a: url must look like https://host/path"),
+        ({"type": "csv", "url": "http://[::1"}, "sources.a: an address must look like https://host/path"),
+        ({"type": "csv", "path": ["a.csv", "http://h:0x/"]}, "sources.a: an address must look like https://host/path"),
         (
             {"type": "api", "url": "https://x", "pagination": {"type": "page_nummer"}},
             'sources.a.pagination.type: "page_nummer" is not one of auto, single_page, offset, page_number',

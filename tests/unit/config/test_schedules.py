@@ -83,7 +83,12 @@ def test_without_one(load: Load) -> None:
         ),
         ('{cron: "@daily", timezone: ../../etc/passwd}', None),
         ('{cron: "@daily", timezone: Europe}', None),
-        ('{cron: "@daily", timezone: localtime}', None),
+        (
+            '{cron: "@daily", timezone: localtime}',
+            '.timezone: "localtime" is not a time zone; use a name such as Europe/Berlin',
+        ),
+        ("{cron: 6}", ".cron: must be a text, not 6; put it in quotes"),
+        ("{evry: 6h}", '.evry: unknown key; did you mean "every"?'),
         (
             "{every: 1d, timezone: Europe/Berlin}",
             ".timezone: does not go with every: an interval is the same in every zone; leave it out, or use cron",

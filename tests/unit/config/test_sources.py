@@ -60,7 +60,7 @@ def test_keys_of_a_later_version(mistakes_of: Mistaken, key: str) -> None:
         ("primary_kye: x", 'primary_kye: unknown key; did you mean "primary_key"?'),
         ("type: x", "type: appears twice; the first is in line 3"),
         ("wait: soon", 'wait: must be a number, not "soon"'),
-        ("wait: 0", "wait: must be more than 0.0, not 0"),
+        ("wait: 0", "wait: must be more than 0, not 0"),
         ("wait:", "wait: has no value; it must be a number"),
         ("wait: true", "wait: must be a number, not true"),
         ("pagination: {size: 5}", 'pagination: the key "type" is missing; it is one of page_number, cursor'),
