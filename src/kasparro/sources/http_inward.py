@@ -11,6 +11,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from kasparro.errors import Broken
 from kasparro.sources.http_url import Origin, origin
 
+_METADATA = frozenset({ip_address("fd00:ec2::254"), ip_address("100.100.100.200")})
+"""Where clouds serve their metadata without a link-local address: Amazon's by IPv6, Alibaba's."""
+
 
 def check_inward(url: str, home: Origin | None, place: str) -> None:
     """Refuse an address that points inward, unless the source itself does.
@@ -37,7 +40,9 @@ def is_inward(host: str) -> bool:
     address = _address(name)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    return address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified)
+    return address is not None and (
+        address.is_loopback or address.is_link_local or address.is_unspecified or address in _METADATA
+    )
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:

@@ -30,6 +30,8 @@ OUTSIDE = origin("https://api.example.com/")
         "http://169.254.169.254/latest/meta-data/",
         "http://[fe80::1]/",
         "http://[::ffff:169.254.169.254]/",
+        "http://[fd00:ec2::254]/latest/meta-data/",
+        "http://100.100.100.200/latest/meta-data/",
     ],
 )
 def test_what_points_inward_is_refused(url: str) -> None:
