@@ -30,10 +30,13 @@ async def open_url(settings: Settings) -> AsyncIterator[str]:
         yield settings.database_url.get_secret_value()
         return
     server = EmbeddedServer(settings.home)
-    await asyncio.to_thread(server.start)
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
+        await asyncio.shield(starting)
         yield server.url
     finally:
+        # Whoever is told to end while it starts would else leave it running: no thread can be cut off.
+        await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(server.stop)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -16,6 +17,8 @@ from rich.console import Console
 
 from kasparro.assembly.recognising import looks_like_target, recognise
 from kasparro.assembly.storage import open_store
+from kasparro.cli.exits import INTERRUPTED
+from kasparro.cli.plain_console import PlainConsole
 from kasparro.config import Config, Settings, declare_sources, load_config, load_settings, read_environment
 from kasparro.errors import Misconfigured
 from kasparro.model.redact import Redactor
@@ -54,7 +57,7 @@ def consoles() -> Consoles:
 
 def _console(stream: TextIO) -> Console:
     # A pipe has no width: nothing is to be broken there.
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+    return PlainConsole(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
 
 def settings_with_logs(config: Config | None = None) -> Settings:
@@ -152,12 +155,33 @@ def who_asks() -> str:
 
 
 def run_async(body: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Run a command's coroutine to its end."""
-    return asyncio.run(body())
+    """Run a command's coroutine to its end. SIGTERM ends it as Ctrl-C does: what it has opened is closed.
+
+    Raises:
+        KeyboardInterrupt: it was ended so.
+    """
+
+    async def ended() -> Result:
+        _end_by_sigterm()
+        return await body()
+
+    try:
+        return asyncio.run(ended())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _end_by_sigterm() -> None:
+    # Not by a SIGINT of our own: a shell lets the jobs in its background ignore that.
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def with_stop(body: Callable[[asyncio.Event], Awaitable[Result]], told: Callable[[], None]) -> Result:
-    """Run with an event that the first Ctrl-C or SIGTERM sets; the second one ends the process the hard way.
+    """Run with an event that the first Ctrl-C or SIGTERM sets; the second one ends the work, and closes what is open.
+
+    The third one ends the process the hard way: whoever presses a key three times waits for nothing any more.
 
     Args:
         body: Gets the event.
@@ -165,13 +189,19 @@ async def with_stop(body: Callable[[asyncio.Event], Awaitable[Result]], told: Ca
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    at_once = False
 
     def ask() -> None:
+        nonlocal at_once
+        if at_once:  # it came together with the second
+            _end_process()
         if stop.is_set():
+            at_once = True
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
-            signal.raise_signal(signal.SIGINT)
-            return
+                signal.signal(number, _end_process)
+            consoles().errors.print("Ended at once. What was committed stays; the next run goes on from there.")
+            raise KeyboardInterrupt
         stop.set()
         told()
 
@@ -180,5 +210,10 @@ async def with_stop(body: Callable[[asyncio.Event], Awaitable[Result]], told: Ca
     try:
         return await body(stop)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        if not at_once:
+            loop.remove_signal_handler(signal.SIGINT)
+            _end_by_sigterm()
+
+
+def _end_process(*_: int | FrameType | None) -> None:
+    os._exit(INTERRUPTED)

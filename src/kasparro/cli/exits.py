@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from kasparro.errors import KasparroError, Misconfigured
+from kasparro.errors import KasparroError
 from kasparro.model.run import RunResult
 
 OK, FAILED, USAGE, LOOK, PARKED = 0, 1, 2, 3, 75
 """`LOOK`: it came to its end, and left something to look at: rejects, or rows that are held."""
+
+INTERRUPTED = 130
+"""Ended at once, by Ctrl-C: what shells say of that signal, and what typer ends with by itself."""
 
 _BY_CODE = MappingProxyType({"misconfigured": USAGE, "rate_limited": PARKED})
 
 
 def exit_of_error(error: KasparroError) -> int:
     """Return the exit code of a command that an error ended."""
-    return USAGE if isinstance(error, Misconfigured) else FAILED
+    return _BY_CODE.get(error.code, FAILED)
 
 
 def exit_of_results(results: Iterable[RunResult]) -> int:

@@ -106,7 +106,15 @@ def _loaded() -> typer.Typer:
 
 def main() -> None:
     """Run the command line. Errors are one sentence, and an exit code by their kind."""
-    app = _loaded()
+    try:
+        _run(_loaded())
+    except KeyboardInterrupt:  # while it was loaded: typer takes those that come later
+        from kasparro.cli.exits import INTERRUPTED  # noqa: PLC0415 - as below
+
+        sys.exit(INTERRUPTED)
+
+
+def _run(app: typer.Typer) -> None:
     from kasparro.cli.context import consoles  # noqa: PLC0415 - loads much, all of it with collection off
     from kasparro.cli.exits import FAILED, exit_of_error  # noqa: PLC0415 - same
 
@@ -115,9 +123,6 @@ def main() -> None:
     except KasparroError as error:
         consoles().errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(exit_of_error(error))
-    except KeyboardInterrupt:
-        consoles().errors.print("Ended at once. What was committed stays; the next run goes on from there.")
-        sys.exit(FAILED)
     except BrokenPipeError:
         sys.exit(FAILED)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kasparro.cli.words import count_in_words, moment_in_words
+from kasparro.model.controls import without_controls
 
 _LONG = frozenset({"error", "reason", "raw", "origin", "place", "answer"})
 """Columns that may take several lines; the others are never broken."""
@@ -77,6 +78,11 @@ def _cell(value: object) -> Text:
         case datetime():
             return Text(moment_in_words(value))
         case dict() | list():
-            return Text(orjson.dumps(value).decode())
+            return _plain(orjson.dumps(value).decode())
         case _:
-            return Text(str(value))
+            return _plain(str(value))
+
+
+def _plain(text: str) -> Text:
+    """Return the text without control characters, before anybody measures how wide it is."""
+    return Text(without_controls(text))

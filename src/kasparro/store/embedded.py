@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -31,6 +32,9 @@ _START_SECONDS = 120
 
 _READ_ANY, _SET_BITS = 1 << 2, 1 << 8
 """Bits of the privileges `CAP_DAC_READ_SEARCH` and `CAP_SETPCAP` among those of a process, on Linux."""
+
+_REASON = re.compile("FATAL|PANIC|ERROR|error:|could not")
+"""What tells why a program of the server failed; what stands around it is how it cleans up."""
 
 _OWNER = "kasparro"
 """System user that runs the server when we are root, which PostgreSQL refuses to be."""
@@ -189,12 +193,12 @@ def _run(command: list[str], *, log: Path, stdin: bytes = b"") -> None:
         if done.returncode == 0:
             return
         output.seek(0)
-        said = output.read().decode(errors="replace").strip().splitlines()
+        said = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    told = [line for line in said if _REASON.search(line) is not None] or said
     tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
-    raise StoreBusy(
-        f"The embedded PostgreSQL failed at {command[0]}: {' | '.join([*said[-3:], *tail]) or 'no message'}. "
-        f"Its log is {log}."
-    )
+    reason = " | ".join([*told[-3:], *tail]).rstrip(".") or "no message"
+    named = f" Its log is {log}." if log.exists() else ""
+    raise StoreBusy(f"The embedded PostgreSQL failed at {command[0]}: {reason}.{named}")
 
 
 def _as_owner() -> list[str]:

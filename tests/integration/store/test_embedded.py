@@ -1,5 +1,6 @@
 """The embedded server: started, shared, stopped, and recovered after a kill."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -9,11 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from kasparro.assembly.storage import open_url
+from kasparro.config import load_settings
 from kasparro.errors import Misconfigured
 from kasparro.store.embedded import EmbeddedServer, binaries
 
@@ -210,3 +214,15 @@ def test_root_without_setpriv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(Misconfigured, match="setpriv"):
         EmbeddedServer(tmp_path).start()
+
+
+async def test_whoever_is_told_to_end_while_it_starts_leaves_none_behind(home: Path) -> None:
+    settings = load_settings({"KASPARRO_HOME": str(home)}, None)
+    opened = AsyncExitStack()
+    opening = asyncio.create_task(opened.enter_async_context(open_url(settings)))
+    await asyncio.sleep(0)  # it has begun
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await asyncio.get_running_loop().shutdown_default_executor()  # whatever still starts it has done so
+    assert not running(home)

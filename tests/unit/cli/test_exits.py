@@ -1,7 +1,7 @@
 import pytest
 
 from kasparro.cli.exits import exit_of_error, exit_of_results
-from kasparro.errors import Conflict, KasparroError, Misconfigured, StoreBusy
+from kasparro.errors import Conflict, KasparroError, Misconfigured, RateLimited, StoreBusy
 from kasparro.model.run import Counts, RunResult, RunStatus
 
 
@@ -29,6 +29,8 @@ def test_the_worst_run_decides(results: list[RunResult], code: int) -> None:
     assert exit_of_results(results) == code
 
 
-@pytest.mark.parametrize(("error", "code"), [(Misconfigured("x"), 2), (StoreBusy("x"), 1), (Conflict("x"), 1)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(Misconfigured("x"), 2), (StoreBusy("x"), 1), (Conflict("x"), 1), (RateLimited("x"), 75)]
+)
 def test_errors(error: KasparroError, code: int) -> None:
     assert exit_of_error(error) == code
