@@ -13,7 +13,7 @@ from kasparro.assembly.running import run_config
 from kasparro.assembly.scheduling import scheduling
 from kasparro.config import Config, Settings, whole_hash
 from kasparro.errors import Conflict, KasparroError, StoreBusy, Unreachable
-from kasparro.model.events import Emit
+from kasparro.model.events import Emit, Event, RunFinished
 from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult
 from kasparro.resilience.breakers import Breakers
@@ -128,8 +128,14 @@ async def _run(bench: Bench, breakers: Breakers, told: Told, job: Queued) -> End
         return ended
     told.over(job.id)
     await bench.ended([result])
-    _log.info("job ended", status=result.status, run_id=result.run_id, **known)
+    _log.info("job ended", status=result.status, run_id=result.run_id, **_why(result), **known)
     return ended
+
+
+def _why(result: RunResult) -> dict[str, str]:
+    """Return why a run did not end well, and until when it is parked: a worker shows no summary that would tell."""
+    reason = {} if result.error is None else {"reason": result.error}
+    return reason if result.resume_at is None else {**reason, "resume_at": result.resume_at.isoformat()}
 
 
 async def _result(bench: Bench, breakers: Breakers, job: Queued) -> RunResult:
@@ -139,7 +145,7 @@ async def _result(bench: Bench, breakers: Breakers, job: Queued) -> RunResult:
             bench.config,
             bench.settings,
             database=bench.database,
-            emit=bench.emit,
+            emit=partial(_passed_on, bench.emit),
             stop=bench.stop,
             names=[job.source],
             mode=mode,
@@ -153,6 +159,16 @@ async def _result(bench: Bench, breakers: Breakers, job: Queued) -> RunResult:
     return results[job.source]
 
 
+def _passed_on(emit: Emit, event: Event) -> None:
+    """Pass on what happens in a run, but not that it could not begin beside another one: its job waits, none failed."""
+    if not (isinstance(event, RunFinished) and _conflicts(event.result)):
+        emit(event)
+
+
+def _conflicts(result: RunResult) -> bool:
+    return result.error_code == Conflict.code and result.run_id is None
+
+
 async def end_of(bench: Bench, told: Told, job: Queued, result: RunResult) -> Ended:
     """Say what becomes of a job, by what became of its run."""
     if result.status == "stopped":
@@ -161,7 +177,7 @@ async def end_of(bench: Bench, told: Told, job: Queued, result: RunResult) -> En
         return Again() if bench.stop.is_set() else Again(wait=bench.settings.lease / 4)
     if result.status != "failed":
         return "done"
-    if result.error_code == Conflict.code and result.run_id is None:
+    if _conflicts(result):
         return await _conflicting(bench, told, job, result)
     if result.error_code in _MAY_PASS and job.tries < len(bench.again):
         wait = bench.again[job.tries]

@@ -31,6 +31,7 @@ from kasparro.cli.telling import Told, telling_meanwhile
 from kasparro.config import Config, Settings, check_serving
 from kasparro.errors import Misconfigured
 from kasparro.model.run import RunResult
+from kasparro.observe.logs import forwarded_logs
 from kasparro.store.database import Database
 from kasparro.store.embedded import EmbeddedServer
 
@@ -65,7 +66,8 @@ def serve(config: ConfigOption = None, host: HostOption = None, port: PortOption
 
                 await with_stop(served, lambda: None)
 
-    run_async(body)
+    with forwarded_logs("uvicorn", to="kasparro.api"):
+        run_async(body)
 
 
 def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = None) -> None:
@@ -83,7 +85,8 @@ def up(config: ConfigOption = None, host: HostOption = None, port: PortOption = 
                 house = _House(wanted, settings, database, listener, screens, traces)
                 await with_stop(house.live, lambda: screens.errors.print("Stopping after the commit in hand."))
 
-    run_async(body)
+    with forwarded_logs("uvicorn", to="kasparro.api"):
+        run_async(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,21 @@
 """The log: readable lines in development, JSON lines in production, on standard error, without secrets."""
 
+import asyncio
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
 
+from kasparro.model.controls import without_controls
 from kasparro.model.redact import Redactor
 from kasparro.observe.repetition import Repetition
 from kasparro.observe.trace_context import current_trace
+
+_CANCELLED = f"{asyncio.CancelledError.__module__}.{asyncio.CancelledError.__name__}"
+"""The last line of its traceback."""
 
 
 class _CurrentStderr:
@@ -38,7 +44,9 @@ def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
     """
 
     def masked(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+        return {
+            key: without_controls(redact(value)) if isinstance(value, str) else value for key, value in event.items()
+        }
 
     # A traceback is text before it is masked, and has no local variables: these may hold what must not be logged.
     readable = structlog.dev.ConsoleRenderer(
@@ -63,3 +71,39 @@ def configure_logs(*, level: str, production: bool, redact: Redactor) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+class _Forwarding(logging.Handler):
+    """Hands what a library logs to our log, which masks secrets."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__()
+        self._log = structlog.get_logger(to)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        # What was ended at once is no mistake; a framework may have made text of it already.
+        cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+        if not cancelled and not text.rstrip().endswith(_CANCELLED):
+            self._log.log(record.levelno, text, logger=record.name, exc_info=record.exc_info)
+
+
+@contextmanager
+def forwarded_logs(library: str, *, to: str) -> Iterator[None]:
+    """Let a library log warnings and errors by our log, in the block: the rest we say ourselves.
+
+    Args:
+        library: Name of its logger.
+        to: Name of ours.
+    """
+    logger = logging.getLogger(library)
+    handler, level, passes = _Forwarding(to), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = passes

@@ -5,9 +5,8 @@ database is in `queue_jobs`; where its worker ends all the same, another one is 
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 
 import structlog
 from procrastinate import App, JobContext
@@ -15,6 +14,7 @@ from procrastinate.connector import BaseAsyncConnector, Notify
 from psycopg import sql
 
 from kasparro.errors import KasparroError
+from kasparro.observe.logs import forwarded_logs
 from kasparro.store.database import Database
 from kasparro.store.queue import TASK, Queued, queue_of, queued_of
 from kasparro.store.queue_jobs import Ended, Hands
@@ -50,7 +50,7 @@ async def take_runs(database: Database, identity: Identity, work: Work, stop: as
         stop: Ends it.
     """
     wait = _FIRST_WAIT
-    with forwarded_logs():
+    with forwarded_logs("procrastinate", to="kasparro.worker"):
         while not stop.is_set():
             since = asyncio.get_running_loop().time()
             try:
@@ -155,26 +155,3 @@ class _Connector(BaseAsyncConnector):
             except KasparroError:  # `Hands` says so
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
-
-
-class _Forwarding(logging.Handler):
-    """Hands what procrastinate logs to our log, which masks secrets."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
-
-
-@contextmanager
-def forwarded_logs() -> Iterator[None]:
-    """Let procrastinate log warnings and errors by our log: the rest we say ourselves."""
-    logger = logging.getLogger("procrastinate")
-    handler, level, passes = _Forwarding(), logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = passes

@@ -1,8 +1,6 @@
 """What becomes of a job by what became of its run."""
 
 import asyncio
-import json
-import logging
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +9,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from kasparro.assembly.working import AGAIN, Bench, Told, end_of, identity
+from kasparro.assembly.working import AGAIN, Bench, Told, end_of, identity, working
 from kasparro.config import declare_sources, load_settings
-from kasparro.model.redact import Redactor
 from kasparro.model.run import Counts, RunResult
-from kasparro.observe.logs import configure_logs
 from kasparro.store.database import Database
-from kasparro.store.queue import Queued
+from kasparro.store.queue import Queue, Queued
 from kasparro.store.queue_jobs import Again, Ended
-from kasparro.store.queue_worker import forwarded_logs
 
 JOB = Queued(
     id=1,
@@ -42,12 +37,14 @@ class Asked:
 
     def __init__(self, database: Database, tmp_path: Path, *, stopping: bool = False) -> None:
         self.results: list[RunResult] = []
+        self.came = asyncio.Event()
         stop = asyncio.Event()
         if stopping:
             stop.set()
 
         async def ended(results: Collection[RunResult]) -> None:
             self.results += results
+            self.came.set()
 
         settings = replace(load_settings({"KASPARRO_LEASE_SECONDS": "40"}, None), concurrency=3)
         config = declare_sources(
@@ -82,6 +79,18 @@ async def test_what_was_run_is_done(asked: Asked, status: str) -> None:
 async def test_a_failed_run_is_done_too_as_its_record_tells(asked: Asked) -> None:
     assert await asked.end(status="failed", error_code="broken", error="no") == "done"
     assert await asked.end(status="failed", error_code="misconfigured", error="no") == "done"
+
+
+async def test_a_worker_says_why_a_run_has_failed(asked: Asked, database: Database) -> None:
+    await Queue(database).put(None, source="one", by="cli")  # there is no a.csv
+    with capture_logs() as lines:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(working(asked.bench))
+            await asked.came.wait()
+            asked.bench.stop.set()
+    (ended,) = [line for line in lines if line["event"] == "job ended"]
+    assert (ended["status"], ended["run_id"]) == ("failed", 1)
+    assert "a.csv" in ended["reason"]
 
 
 async def test_what_could_not_begin_has_failed(asked: Asked) -> None:
@@ -124,19 +133,6 @@ async def test_a_job_of_a_source_whose_rows_are_held_is_given_up(asked: Asked, d
         )
     held = await asked.end(status="failed", error_code="conflict", error="The rows are held", run_id=None)
     assert held == "failed"
-
-
-def test_what_procrastinate_says_goes_through_our_log_and_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(level="info", production=True, redact=Redactor(frozenset({"hunter2"})))
-    logger = logging.getLogger("procrastinate.worker")
-    with forwarded_logs():
-        logger.info("job %s begins", 1)
-        logger.error("side task failed with hunter2", exc_info=ValueError("password hunter2"))
-    written = capsys.readouterr().err
-    (line,) = [json.loads(one) for one in written.splitlines()]
-    assert (line["level"], line["logger"]) == ("error", "procrastinate.worker")
-    assert "ValueError: password ***" in line["exception"]
-    assert "hunter2" not in written
 
 
 def test_a_worker_says_what_it_is(asked: Asked) -> None:

@@ -1,11 +1,14 @@
+import asyncio
 import json
+import logging
+import traceback
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from kasparro.model.redact import Redactor
-from kasparro.observe.logs import configure_logs
+from kasparro.observe.logs import configure_logs, forwarded_logs
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,15 @@ def test_readable_lines_in_development(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("production", [True, False])
+def test_no_text_commands_the_terminal(capsys: pytest.CaptureFixture[str], *, production: bool) -> None:
+    configure_logs(level="info", production=production, redact=Redactor())
+    structlog.get_logger().error("run failed", error="bad \x1b[31mred \x9b2J and\r more")
+    said = capsys.readouterr().err
+    assert "red" in said
+    assert not {"\x1b", "\x9b", "\r"} & set(said)
+
+
+@pytest.mark.parametrize("production", [True, False])
 def test_a_traceback_is_masked_and_shows_no_variables(capsys: pytest.CaptureFixture[str], *, production: bool) -> None:
     configure_logs(level="info", production=production, redact=Redactor(["hunter2"]))
     local = str(123456 * 7)
@@ -45,3 +57,16 @@ def test_a_traceback_is_masked_and_shows_no_variables(capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "ValueError: invalid literal for int() with base 10: '****'" in said
     assert local not in said
+
+
+def test_what_a_library_says_goes_through_our_log_and_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="info", production=True, redact=Redactor(["hunter2"]))
+    logger = logging.getLogger("procrastinate.worker")
+    with forwarded_logs("procrastinate", to="kasparro.worker"):
+        logger.info("job %s begins", 1)
+        logger.error("cut off", exc_info=asyncio.CancelledError())
+        logger.error("".join(traceback.format_exception(asyncio.CancelledError())))
+        logger.error("side task failed with hunter2", exc_info=ValueError("password hunter2"))
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["level"], line["logger"]) == ("error", "procrastinate.worker")
+    assert (line["event"], "ValueError: password ****" in line["exception"]) == ("side task failed with ****", True)
