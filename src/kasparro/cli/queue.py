@@ -24,7 +24,7 @@ from kasparro.errors import Misconfigured
 from kasparro.model.source import Declared
 from kasparro.store.database import Database
 from kasparro.store.lanes import undecided, waiting_run
-from kasparro.store.queue import Queue, Queued, Trigger
+from kasparro.store.queue import Queue, Queued, Trigger, brief
 from kasparro.store.workers import Workers
 
 CancelOption = Annotated[
@@ -71,7 +71,7 @@ def put_in_queue(  # noqa: PLR0913 - the options of `run`
 
     async def body() -> tuple[list[Queued], list[str]]:
         async with open_store(settings) as database:
-            async with database.connection() as connection, connection.transaction():
+            async with database.connection() as connection, brief(connection):
                 put = []
                 for source in wanted:
                     held = await waiting_run(connection, source.name)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncCopy, AsyncCursor, conninfo, errors
+from psycopg import AsyncConnection, AsyncCopy, AsyncCursor, conninfo, errors, pq
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -32,6 +32,18 @@ _OPERATOR = (
     errors.InsufficientPrivilege,
     errors.ReadOnlySqlTransaction,
 )
+
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "not permitted to log in",
+    "permission denied for database",
+    "does not support SSL",
+    "certificate",
+)
+"""What is said where connecting again would not help."""
 
 _log = structlog.get_logger("kasparro.sql")
 
@@ -107,7 +119,7 @@ class Database:
                     await migrate(first)
                 elif not await is_current(first):
                     raise Misconfigured(f"The database {self.place} lacks migrations. Run: kasparro migrate")
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout):
             if not first.broken or self._openings == 0:
                 raise
             return False
@@ -190,7 +202,8 @@ async def connect(url: str, cursors: type[AsyncCursor[TupleRow]] = AsyncCursor) 
     except psycopg.ProgrammingError:
         # Its message quotes the text, which may hold a password.
         raise Misconfigured(
-            "DATABASE_URL is not a connection string. Write postgresql://user:password@host:5432/database"
+            "DATABASE_URL is not a connection string. Write postgresql://user:password@host:5432/database; after a "
+            "question mark stand options of libpq, such as ?sslmode=require"
         ) from None
     try:
         await _configure(opened)
@@ -253,23 +266,35 @@ def _translation(error: Exception, place: str) -> KasparroError:
             | OSError()
             | TimeoutError()
         ):
-            return StoreBusy(
-                f"The database {place} cannot be reached: {first}. Check that it runs and that DATABASE_URL is right."
-            )
+            return _busy(error, f"The database {place}", first)
         case _:
             return Broken(f"The database {place} answered: {first}", sqlstate=getattr(error, "sqlstate", None))
 
 
+def _busy(error: Exception, database: str, first: str) -> StoreBusy:
+    if isinstance(error, errors.LockNotAvailable | errors.QueryCanceled):
+        return StoreBusy(f"{database} did not answer in time: {first}. Is it under load, or are its tables locked?")
+    return StoreBusy(f"{database} cannot be reached: {first}. Check that it runs and that DATABASE_URL is right.")
+
+
 def _is_refusal(error: Exception, message: str) -> bool:
-    """Errors while connecting carry no code, only the server's text."""
-    return getattr(error, "sqlstate", None) is None and any(
-        word in message for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
-    )
+    """Errors while connecting carry no code, only the text of the server or of libpq."""
+    return getattr(error, "sqlstate", None) is None and any(words in message for words in _REFUSALS)
+
+
+async def is_encrypted(url: str) -> bool:
+    """Tell whether connections to a database are encrypted. Raises as a connection that cannot be opened."""
+    with translated(place_of(url)):
+        async with await connect(url) as connection:
+            return bool(connection.pgconn.ssl_in_use)
 
 
 def libpq_environment(url: str) -> dict[str, str]:
     """Return a connection string as the variables that every PostgreSQL program reads: `PGHOST`, `PGPASSWORD`, ..."""
-    names = {"dbname": "PGDATABASE", "host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "user": "PGUSER"}
-    names |= {"password": "PGPASSWORD", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "options": "PGOPTIONS"}
-    parts = conninfo.conninfo_to_dict(url)
-    return {variable: str(parts[key]) for key, variable in names.items() if parts.get(key) is not None}
+    given = conninfo.conninfo_to_dict(url)
+    known = ((option.keyword.decode(), option.envvar) for option in pq.Conninfo.get_defaults())
+    return {
+        variable.decode(): str(given[name])
+        for name, variable in known
+        if variable is not None and given.get(name) is not None
+    }

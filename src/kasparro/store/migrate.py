@@ -20,6 +20,10 @@ from kasparro.store import queue_schema
 _LOCK = 0x4B41_5350_4152_524F
 """Advisory lock of whoever migrates: the bytes `KASPARRO`."""
 
+_ALONE: LiteralString = """
+SELECT pg_advisory_xact_lock(%s), set_config('idle_in_transaction_session_timeout', '10s', true)"""
+"""Every start takes the lock for a moment: a process that is frozen in it must not keep all others from starting."""
+
 _TABLE: LiteralString = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     number     int PRIMARY KEY,
@@ -110,7 +114,7 @@ async def migrate(connection: AsyncConnection, migrations: Sequence[Migration] |
 
 async def _migrated(connection: AsyncConnection, migrations: Sequence[Migration] | None) -> list[Migration]:
     wanted = shipped() if migrations is None else tuple(migrations)
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    await connection.execute(_ALONE, [_LOCK])
     await connection.execute(_TABLE)
     applied = await _applied(connection)
     _check(applied, wanted)

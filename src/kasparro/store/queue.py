@@ -36,7 +36,7 @@ By = Literal["schedule", "api", "cli", "resume"]
 
 State = Literal["waiting", "running", "done", "failed", "dropped"]
 """`done`: it was run, well or not, which the record of the run tells; `failed`: it could not be run at all, by its
-declaration; `dropped`: another one that waits stands for it."""
+declaration; `dropped`: it was cancelled, or another one that waits stands for it."""
 
 STATES: Mapping[str, State] = MappingProxyType(
     {
@@ -177,6 +177,14 @@ class Queue:
             return
         async with self._database.connection() as lent:
             yield lent
+
+
+@asynccontextmanager
+async def brief(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Open a transaction that a process which is frozen in the middle of it does not keep open: the server ends it."""
+    async with connection.transaction():
+        await connection.execute(queries("queue")["bounds"])
+        yield
 
 
 def queue_of(source: str) -> str:

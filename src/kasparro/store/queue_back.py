@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, errors
 
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
-from kasparro.store.queue import TASK, Queue
+from kasparro.store.queue import TASK, Queue, brief
 
 _log = structlog.get_logger("kasparro.worker")
 
@@ -59,7 +59,7 @@ async def put_back(
 async def recover(database: Database) -> None:
     """Put back what workers have in hand that are lost; each job once, however many workers look."""
     sql, queue = queries("queue"), Queue(database)
-    async with database.connection() as connection, connection.transaction():
+    async with database.connection() as connection, brief(connection):
         await connection.execute(sql["ahead"])
         lost = await (await connection.execute(sql["silent"])).fetchall()
         back = await put_back_orphans(connection, queue)
@@ -79,7 +79,7 @@ async def put_back_orphans(connection: AsyncConnection, queue: Queue) -> list[in
 async def recover_strays(database: Database, worker: int, held: list[int]) -> None:
     """Put back what a worker is said to have in hand and does not: the answer was lost with its connection."""
     queue = Queue(database)
-    async with database.connection() as connection, connection.transaction():
+    async with database.connection() as connection, brief(connection):
         for job in await _found(connection, "strays", {"worker": worker, "held": held}):
             if await put_back(connection, job, queue=queue):
                 _log.warning("job that was taken when the database went away waits again", job=job.id)

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from kasparro.errors import KasparroError, StoreBusy
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
-from kasparro.store.queue import Queue
+from kasparro.store.queue import Queue, brief
 from kasparro.store.queue_back import InHand, forget, put_back, put_back_orphans, recover, recover_strays
 from kasparro.store.workers import Identity
 
@@ -94,7 +94,7 @@ class Hands(JobManager):
         try:
             async with asyncio.timeout(_GIVING_UP), self._database.own_connection() as connection:
                 await connection.execute(self._sql["leave"], {"worker": self._number})
-                async with connection.transaction():
+                async with brief(connection):
                     await put_back_orphans(connection, Queue(self._database))
         except (KasparroError, TimeoutError) as error:
             _log.warning("others have to find what was in hand", reason=str(error) or "the database hangs")

@@ -11,7 +11,7 @@ from kasparro.errors import NotFound
 from kasparro.store.database import Database
 from kasparro.store.lanes import undecided, waiting_run
 from kasparro.store.queries import queries
-from kasparro.store.queue import STATES, TASK, By, Queue, Queued, State, Trigger
+from kasparro.store.queue import STATES, TASK, By, Queue, Queued, State, Trigger, brief
 from kasparro.store.workers import knowing
 
 
@@ -64,7 +64,7 @@ class Requests:
             NotFound: nobody has ever run the source, and no worker declares it.
             Conflict: rows of an earlier run are held, so that no run could begin.
         """
-        async with self._database.connection() as connection, connection.transaction():
+        async with self._database.connection() as connection, brief(connection):
             workers = await self._workers(connection, source)
             held = await waiting_run(connection, source)
             if held is not None:

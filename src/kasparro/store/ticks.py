@@ -11,7 +11,7 @@ from kasparro.model.run import RunStatus
 from kasparro.scheduling.ticks import Tick
 from kasparro.store.database import Database
 from kasparro.store.queries import queries
-from kasparro.store.queue import Queue, lock_of
+from kasparro.store.queue import Queue, brief, lock_of
 
 AGAIN = timedelta(minutes=10)
 """A parked run that was queued, and did not begin, is queued again after so long."""
@@ -109,7 +109,7 @@ class Ticks:
         """Do what is due, in one transaction; None where another process has done so already."""
         was: Was = "healed" if tick.healed else "passed"
         facts = {"source": one.source, "last_due": one.last_due, "seen_to": tick.seen_to, "missed": tick.missed}
-        async with self._database.connection() as connection, connection.transaction():
+        async with self._database.connection() as connection, brief(connection):
             cursor = await connection.execute(self._sql["move"], {**facts, "was": was})
             if await cursor.fetchone() is None:
                 return None
@@ -135,7 +135,7 @@ class Ticks:
             "again": AGAIN,
             "lock": lock_of(one.source),
         }
-        async with self._database.connection() as connection, connection.transaction():
+        async with self._database.connection() as connection, brief(connection):
             cursor = await connection.execute(self._sql["resume"], facts)
             if await cursor.fetchone() is None:
                 return None

@@ -5,7 +5,7 @@ import pytest
 
 from kasparro.errors import Misconfigured
 from kasparro.store.database import Database, connect
-from kasparro.store.migrate import is_current, migrate, shipped
+from kasparro.store.migrate import Migration, is_current, migrate, shipped
 
 SCHEMA = """
 SELECT table_schema, table_name, column_name, data_type, column_default, is_nullable
@@ -31,6 +31,15 @@ async def test_a_fresh_schema_equals_one_migrated_step_by_step(empty_url: str, d
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
     async with await connect(database_url) as connection:
         assert await migrate(connection) == []
+
+
+async def test_whoever_is_frozen_in_a_start_does_not_keep_all_others_from_starting(empty_url: str) -> None:
+    bound = "current_setting('idle_in_transaction_session_timeout')"
+    one = Migration(number=1, name="one", sql=f"CREATE TABLE seen AS SELECT {bound} AS inside")
+    async with await connect(empty_url) as connection:
+        await migrate(connection, [one])
+        found = await (await connection.execute(f"SELECT inside, {bound} FROM seen")).fetchall()
+    assert found == [("10s", "0")]  # then the server ends it, and with it the lock
 
 
 async def test_an_applied_file_that_changed_is_refused(empty_url: str) -> None:

@@ -9,7 +9,8 @@ from procrastinate.connector import BaseAsyncConnector
 from procrastinate.jobs import Job, Status
 
 from kasparro.store.database import Database
-from kasparro.store.queue import Queue, queue_of
+from kasparro.store.queries import queries
+from kasparro.store.queue import Queue, brief, queue_of
 from kasparro.store.queue_back import forget, recover
 from kasparro.store.queue_jobs import Again, Ended, Hands
 from kasparro.store.workers import Identity, Workers
@@ -65,6 +66,28 @@ async def test_a_job_is_taken_and_ended(database: Database, worker: Make) -> Non
     assert await ask(database, STATUS) == [("succeeded", number, 1)]
     await hands.unregister_worker(number)
     assert await Workers(database).listed() == []
+
+
+async def test_whoever_is_frozen_while_it_looks_for_lost_workers_keeps_no_other_from_it(
+    database: Database, worker: Make
+) -> None:
+    first = worker("first")
+    one = await first.register_worker()
+    await Queue(database).put(None, source="a", by="cli")
+    await taken(first, one)
+    await lose(database, one)
+    async with database.own_connection() as frozen:
+        async with brief(frozen):
+            await frozen.execute(queries("queue")["silent"])
+            bound = await (await frozen.execute("SHOW idle_in_transaction_session_timeout")).fetchall()
+            assert bound == [("10s",)]  # then the server ends it
+            async with asyncio.timeout(30):
+                await recover(database)
+            assert await ask(database, STATUS) == [("doing", one, 0)]
+        after = await (await frozen.execute("SHOW idle_in_transaction_session_timeout")).fetchall()
+    assert after == [("0",)]
+    await recover(database)
+    assert await ask(database, STATUS) == [("todo", None, 1)]
 
 
 async def test_whoever_wakes_up_does_not_end_the_job_of_another(database: Database, worker: Make) -> None:

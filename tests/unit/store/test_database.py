@@ -19,7 +19,12 @@ from kasparro.store.database import _check_server, libpq_environment, place_of, 
         (errors.ReadOnlySqlTransaction("x"), Misconfigured, "is read-only"),
         (errors.InsufficientPrivilege("denied"), Misconfigured, "rights of its user"),
         (psycopg.OperationalError('password authentication failed for user "u"'), Misconfigured, "Check DATABASE_URL"),
+        (psycopg.OperationalError("fe_sendauth: no password supplied"), Misconfigured, "Check DATABASE_URL"),
+        (psycopg.OperationalError('role "u" is not permitted to log in'), Misconfigured, "rights of its user"),
+        (psycopg.OperationalError('permission denied for database "d"'), Misconfigured, "rights of its user"),
+        (psycopg.OperationalError("SSL error: certificate verify failed"), Misconfigured, "Check DATABASE_URL"),
         (psycopg.OperationalError("connection refused"), StoreBusy, "Check that it runs"),
+        (errors.LockNotAvailable("canceling statement due to lock timeout"), StoreBusy, "its tables locked"),
         (psycopg.InterfaceError("closed"), StoreBusy, "cannot be reached"),
         (PoolTimeout("full"), StoreBusy, "cannot be reached"),
         (ConnectionResetError(104, "reset"), StoreBusy, "cannot be reached"),
@@ -47,7 +52,7 @@ async def test_a_server_that_is_too_old() -> None:
 
 
 def test_places_and_variables_without_the_password_in_sight() -> None:
-    url = "postgresql://me:s%40crt@db.host:5433/sales?sslmode=require"
+    url = "postgresql://me:s%40crt@db.host:5433/sales?sslmode=require&sslcert=/me.crt&target_session_attrs=primary"
     assert place_of(url) == "db.host/sales"
     assert place_of("no url at all") == "DATABASE_URL"
     assert libpq_environment(url) == {
@@ -57,4 +62,6 @@ def test_places_and_variables_without_the_password_in_sight() -> None:
         "PGUSER": "me",
         "PGPASSWORD": "s@crt",
         "PGSSLMODE": "require",
+        "PGSSLCERT": "/me.crt",
+        "PGTARGETSESSIONATTRS": "primary",
     }

@@ -1,3 +1,6 @@
+-- bounds: a process that is frozen in the middle of a transaction does not keep the others from the queue
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true)
+
 -- put: let a run of a source wait; where one waits already, it is that one, as early and as thorough as either was to be
 WITH put AS (
     INSERT INTO procrastinate_jobs AS kept (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
@@ -72,8 +75,11 @@ SELECT pg_notify('procrastinate_queue_v1#' || queue_name, json_build_object('typ
 -- ahead: a clock was set back since these workers were heard of: they were heard of now
 UPDATE worker SET heartbeat_at = clock_timestamp() WHERE heartbeat_at > clock_timestamp() + lease / 4
 
--- silent: workers that have not said for longer than their lease that they are alive; a server that came back just now has heard nobody
-DELETE FROM worker WHERE heartbeat_at < clock_timestamp() - lease AND pg_postmaster_start_time() < clock_timestamp() - lease
+-- silent: workers that have not said for longer than their lease that they are alive; a server that came back just now has heard nobody;
+-- those that somebody else is about to delete are left to them
+DELETE FROM worker WHERE id IN (
+    SELECT id FROM worker WHERE heartbeat_at < clock_timestamp() - lease AND pg_postmaster_start_time() < clock_timestamp() - lease
+    FOR UPDATE SKIP LOCKED)
 RETURNING id, name, host, pid
 
 -- orphans: jobs in the hands of nobody; whoever else looks for them now has the others
@@ -82,8 +88,10 @@ WHERE status = 'doing' AND task_name = %(task)s AND NOT EXISTS (SELECT FROM work
 ORDER BY id FOR UPDATE SKIP LOCKED
 
 -- unknown: what procrastinate knows of workers that are gone
-DELETE FROM procrastinate_workers AS old WHERE NOT EXISTS (SELECT FROM worker WHERE worker.id = old.id)
-  AND old.last_heartbeat < now() - interval '1 minute'
+DELETE FROM procrastinate_workers WHERE id IN (
+    SELECT id FROM procrastinate_workers AS old WHERE NOT EXISTS (SELECT FROM worker WHERE worker.id = old.id)
+      AND old.last_heartbeat < now() - interval '1 minute'
+    FOR UPDATE SKIP LOCKED)
 
 -- strays: jobs that a worker is said to have in hand, and knows nothing of: the answer to its question was lost
 SELECT id, worker_id, attempts FROM procrastinate_jobs
