@@ -103,12 +103,12 @@ async def _database(settings: Settings, config: Config | None, tell: Tell, stack
         async with asyncio.timeout(_SECONDS):
             found = await examine(url)
             _all(tell, of_database(found, needed=connections_of(settings), embedded=settings.database_url is None))
-            if found.missing != () or found.migrations_wrong is not None:
+            if found.missing != () or found.migrations_wrong is not None or found.closed:
                 return None
             secrets = settings.secrets | (frozenset() if config is None else config.secrets)
             _all(tell, of_work(await at_work(url), config, Redactor(secrets)))
     except KasparroError as error:
-        tell(of_error(error))
+        tell(of_error(error, embedded=settings.database_url is None))
     except TimeoutError:
         says = f"the database did not answer within {_SECONDS:g} s"
         tell(problem("database", "connection", says, "Look at its load and its log: docs/operating.md."))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from types import MappingProxyType
 
 from kasparro.errors import KasparroError
 from kasparro.model.diagnosis import Area, Diagnosis, ok, problem, warning
@@ -12,12 +13,28 @@ CLOCK_OFF = 2.0
 """Seconds that two clocks may differ by before it is said."""
 
 _AREA: Area = "database"
-_GRANT = "Let the owner of the database grant it: docs/security.md lists the rights that Kasparro needs."
+_GRANTS = MappingProxyType(
+    {
+        "make schemas": "GRANT CREATE ON DATABASE {database} TO {grantee}",
+        "make tables": "GRANT CREATE ON SCHEMA {schema} TO {grantee}",
+        "make temporary tables": "GRANT TEMPORARY ON DATABASE {database} TO {grantee}",
+    }
+)
+"""What gives a right, by the name that `examine` has for it."""
+
+_MORE_CONNECTIONS = (
+    "Raise max_connections, or the CONNECTION LIMIT of role or database where there is one; "
+    "or lower KASPARRO_CONCURRENCY."
+)
+_RIGHTS = "docs/security.md, Rights in PostgreSQL"
 
 
-def of_error(error: KasparroError) -> Diagnosis:
-    """Return what is said of a database that cannot be looked at."""
-    return problem(_AREA, "connection", str(error), "Make it reachable; docs/operating.md tells of each cause.")
+def of_error(error: KasparroError, *, embedded: bool) -> Diagnosis:
+    """Return what is said of a database that cannot be looked at. `embedded`: it is our own."""
+    remedy = "What to do about each answer of a server: docs/operating.md, Database away."
+    if embedded:
+        remedy = "Correct that, or set DATABASE_URL to a server of yours."
+    return problem(_AREA, "connection", str(error), remedy)
 
 
 def of_database(found: Examined, *, needed: int, embedded: bool) -> Iterator[Diagnosis]:
@@ -76,6 +93,8 @@ def _schema(found: Examined) -> Iterator[Diagnosis]:
     if found.migrations_wrong is not None:
         remedy = "Which versions work on which schema: docs/operating.md, Upgrading."
         yield problem(_AREA, "schema", found.migrations_wrong, remedy)
+    elif found.missing is None and found.closed:
+        return  # there are tables, and rights are told of below
     elif found.missing is None:
         remedy = "Nothing, if it is new: the first command makes them. Or: kasparro migrate"
         yield warning(_AREA, "schema", "the database has no tables of Kasparro", remedy)
@@ -89,13 +108,24 @@ def _schema(found: Examined) -> Iterator[Diagnosis]:
 def _rights(found: Examined) -> Iterator[Diagnosis]:
     role = found.server["role"]
     for words, said in found.refused.items():
-        yield problem(_AREA, "rights", f"{role} may not {words}: {said}", _GRANT)
-    if found.others:
+        yield problem(_AREA, "rights", f"{role} may not {words}: {said}", _granting(words, found))
+    remedy = f"Let a superuser make {role} the owner of all of them: {_RIGHTS}."
+    if found.closed:
+        says = f"{role} may not read and write all tables of Kasparro, such as {', '.join(found.closed)}"
+        yield problem(_AREA, "rights", says, remedy)
+    elif found.others:
         says = f"tables belong to {', '.join(found.others)}, so {role} cannot migrate them"
-        remedy = f"Run: REASSIGN OWNED BY {found.others[0]} TO {role} (as a superuser, in this database)."
         yield warning(_AREA, "rights", says, remedy)
-    if found.tried and not found.refused and not found.others:
+    if found.tried and not (found.refused or found.others or found.closed):
         yield ok(_AREA, "rights", f"{role} may do all that Kasparro needs")
+
+
+def _granting(words: str, found: Examined) -> str:
+    if words == "make tables" and found.server["schema"] is None:
+        return "Let search_path name a schema that is there and that this role may use, such as public."
+    if words not in _GRANTS:
+        return f"Use a role that owns the database: {_RIGHTS}."
+    return f"Let the owner of the database run: {_GRANTS[words].format(**found.server)}"
 
 
 def _durability(found: Examined) -> Iterator[Diagnosis]:
@@ -115,7 +145,7 @@ def _connections(found: Examined, needed: int) -> Diagnosis:
     free = found.server["free_connections"]
     says = f"{free:,} connections are free; a process that runs sources takes up to {needed}"
     if free < needed:
-        return warning(_AREA, "connections", says, "Raise max_connections, or lower KASPARRO_CONCURRENCY.")
+        return warning(_AREA, "connections", says, _MORE_CONNECTIONS)
     return ok(_AREA, "connections", says)
 
 

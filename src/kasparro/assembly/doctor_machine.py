@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kasparro.config import Settings
+from kasparro.config import Settings, read_environment
 from kasparro.model.diagnosis import Diagnosis, ok, problem, warning
 from kasparro.version import __version__
 
@@ -25,6 +25,9 @@ _SHOWN = ("psycopg", "duckdb", "pydantic", "fastapi", "httpx2", "numpy")
 """Libraries whose version is told: what a report of a fault should name."""
 
 _DOTENV = Path(".env")
+
+_NAMES = ("TMPDIR", "TEMP", "TMP")
+"""Variables that name a folder for temporary files, as `tempfile` takes them."""
 
 
 def versions() -> Iterator[Diagnosis]:
@@ -65,6 +68,9 @@ def _temporary() -> Iterator[Diagnosis]:
         says = f"no folder for them can be written: {error.strerror or error}"
         yield problem("machine", subject, says, "Set TMPDIR to a directory that this user may write.")
         return
+    wanted = next((found for name in _NAMES if (found := read_environment(dotenv=None).get(name))), None)
+    if wanted is not None and folder != Path(wanted).absolute():
+        yield warning("machine", subject, f"{wanted} cannot be written, so {folder} is used", remedy)
     yield from _room(subject, folder, remedy)
     yield _writable(subject, folder, remedy)
 

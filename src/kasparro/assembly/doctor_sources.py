@@ -20,7 +20,7 @@ from kasparro.notify.channels import Channel, Email, Slack, Webhook
 from kasparro.sources.reaching import files_of, look_at_files, requests_of, without_patience
 
 SECONDS = 10.0
-"""For one request, one set of files, one server of notifications."""
+"""For one request, one set of files, one server of notifications. After them a source is asked no further address."""
 
 _AT_ONCE = 8
 
@@ -64,7 +64,7 @@ async def _source(declared: Declared, config: Config, ground: Ground) -> Diagnos
     except RateLimited as error:
         return warning("sources", declared.name, str(error), _LIMITED)
     except KasparroError as error:
-        return problem("sources", declared.name, str(error), _remedy(error))
+        return problem("sources", declared.name, str(error), _remedy(error, declared.name))
     return ok("sources", declared.name, "; ".join(said) or f"{declared.kind.type}: nothing to look at beforehand")
 
 
@@ -83,17 +83,20 @@ async def _addresses(declared: Declared, config: Config, ground: Ground, emit: E
     kind: Any = declared.kind
     options = replace(kind.http, **without_patience(kind, SECONDS))
     asked = replace(declared, kind=replace(kind, http=options))
-    said = []
+    said: list[str] = []
+    begun = time.perf_counter()
     async with opened(asked, config, ground.settings, ground.scratch, emit, limiting=ground.limiting) as source:
         for request in requests:
             since = time.perf_counter()
+            if since - begun > SECONDS:
+                return [*said, f"{len(requests) - len(said)} more addresses were not asked, as time was up"]
             async with asyncio.timeout(2 * SECONDS):  # its own limits come first, and say more
                 answer = await source.tools.http.peek(request)
             said.append(f"answered {answer.status} in {time.perf_counter() - since:.2f} s")
     return said
 
 
-def _remedy(error: KasparroError) -> str:
+def _remedy(error: KasparroError, source: str) -> str:
     match error:
         case Denied():
             return "Give it the right credentials: `auth` of the source, and the variable that they come from."
@@ -104,7 +107,7 @@ def _remedy(error: KasparroError) -> str:
         case Misconfigured():
             return "Correct the configuration of the source."
         case _:
-            return "Try it alone: kasparro preview NAME. What the code means: docs/operating.md."
+            return f"Try it alone: kasparro preview {source}. What the code {error.code} means: docs/operating.md."
 
 
 async def _channel(channel: Channel) -> Diagnosis:

@@ -213,7 +213,8 @@ def _lines_of(event: Retrying | Throttled | BreakerChanged | RunJudged) -> list[
 
 
 def _retry_line(event: Retrying) -> str:
-    return f"{event.source}: {event.reason} Trying again in {event.wait:.1f} s (attempt {event.attempt + 1})."
+    reason = event.reason.rstrip(".")  # some end as a sentence does, some with what the other side said
+    return f"{event.source}: {reason}. Trying again in {event.wait:.1f} s (attempt {event.attempt + 1})."
 
 
 def _wait_line(event: Throttled) -> str:

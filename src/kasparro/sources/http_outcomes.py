@@ -99,7 +99,8 @@ BY_EXCEPTION = (
         met="a certificate that is not trusted",
         error=Broken,
         host="answered",
-        says="{place} shows a certificate that is not trusted: {detail}",
+        says="{place} shows a certificate that is not trusted: {detail}. "
+        "Where it is right, let SSL_CERT_FILE name a file with the certificates of all authorities that you trust",
         raised=(ssl.SSLCertVerificationError,),
         cause=True,
     ),
@@ -132,7 +133,7 @@ BY_EXCEPTION = (
         met="the answer was broken off",
         error=Unreachable,
         host="failed",
-        says="{place} broke off its answer, or it is not HTTP",
+        says="{place} broke off its answer, or it is not HTTP, or it has more than 100 KB of headers",
         raised=(httpx2.RemoteProtocolError,),
     ),
     Rule(

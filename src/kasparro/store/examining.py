@@ -38,8 +38,9 @@ class Examined:
         tried: Whether rights were tried: not where nothing can be written, or the server is too old.
         refused: What our role may not do, each with what the server said.
         others: Roles that own tables of ours, and are not ours.
+        closed: Tables of ours that our role may not read and write, a few of them.
         pooled: Statements of one connection go to several: something between us pools transactions.
-        missing: Names of migrations that are to come; None where the database has none at all.
+        missing: Names of migrations that are to come; None where the database has none at all, or does not show them.
         migrations_wrong: Why this version cannot work on the database.
     """
 
@@ -50,6 +51,7 @@ class Examined:
     tried: bool
     refused: Mapping[str, str]
     others: tuple[str, ...]
+    closed: tuple[str, ...]
     pooled: bool
     missing: tuple[str, ...] | None
     migrations_wrong: str | None
@@ -105,22 +107,21 @@ async def examine(url: str) -> Examined:
             pooled = await _pooled(connection, other)
             if not pooled:  # else it would stay with a connection that others are given next
                 await connection.execute(_MINE)
-            before, since = time.time(), time.perf_counter()
+            latency, ahead = await _clock(connection)
             (server,) = await _rows(connection, queries("examining")["server"])
-            latency = time.perf_counter() - since
             old = connection.info.server_version < OLDEST * 10_000
             usable = not (server["standby"] or server["read_only"] or old)
             refused = await _refused(connection, other, pooled=pooled) if usable else {}
             names, wrong = await _missing(connection)
-            cursor = await connection.execute(queries("examining")["others"])
             return Examined(
                 place=place,
                 server=server,
                 latency=latency,
-                clock_ahead=server["now"] - (before + latency / 2),
+                clock_ahead=ahead,
                 tried=usable,
                 refused=refused,
-                others=tuple(name for (name,) in await cursor.fetchall()),
+                others=await _names(connection, queries("examining")["others"]),
+                closed=await _names(connection, queries("examining")["closed"]),
                 pooled=pooled,
                 missing=names,
                 migrations_wrong=wrong,
@@ -147,6 +148,20 @@ async def _rows(connection: AsyncConnection, statement: LiteralString) -> list[d
     return await cursor.fetchall()
 
 
+async def _names(connection: AsyncConnection, statement: LiteralString) -> tuple[str, ...]:
+    cursor = await connection.execute(statement)
+    return tuple([name for (name,) in await cursor.fetchall()])
+
+
+async def _clock(connection: AsyncConnection) -> tuple[float, float]:
+    """Return how many seconds a statement takes, there and back, and how far the clock of the server is ahead."""
+    before, since = time.time(), time.perf_counter()
+    cursor = await connection.execute(queries("examining")["clock"])
+    (row,) = await cursor.fetchall()
+    latency = time.perf_counter() - since
+    return latency, row[0] - (before + latency / 2)
+
+
 async def _pooled(one: AsyncConnection, other: AsyncConnection) -> bool:
     """Tell whether two connections that are open at once are served by one process of the server."""
     return await _pid(one) == await _pid(other)
@@ -163,6 +178,8 @@ async def _refused(connection: AsyncConnection, other: AsyncConnection, *, poole
     found: dict[str, str] = {}
     async with connection.transaction(force_rollback=True):
         for name, words in _RIGHTS.items():
+            if name == "copy" and _RIGHTS["temporary"] in found:
+                continue  # there is no table to fill
             said = await _tried(connection, name)
             if said is not None:
                 found[words] = said
@@ -202,4 +219,6 @@ async def _missing(connection: AsyncConnection) -> tuple[tuple[str, ...] | None,
         found = await lacking(connection)
     except Misconfigured as error:
         return (), str(error)
+    except errors.InsufficientPrivilege:  # `closed` has it
+        return None, None
     return None if found is None else tuple(f"{one.number:04d}_{one.name}" for one in found), None

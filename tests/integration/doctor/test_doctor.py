@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.conftest import url_of
+from tests.integration.conftest import nobody, url_of
 from tests.integration.stories.conftest import Kasparro, Said, reply
 
 Server = Callable[[Callable[[BaseHTTPRequestHandler], None]], str]
@@ -79,8 +79,8 @@ sources:
     assert asked == ["Bearer s3cret-token"], "once, with its credentials"
     for subject in ("version", "schema", "rights", "connections"):
         assert state(lines, "database", subject) == "ok"
-    assert state(lines, "database", "durability") == "warning", "the server of the tests has fsync off"
-    assert "fsync" in lines["database", "durability"]["says"]
+    durability, off = lines["database", "durability"], ask(database_url, "SHOW fsync") == [("off",)]
+    assert (durability["state"], "fsync" in durability["says"]) == (("warning", True) if off else ("ok", False))
     assert ask(database_url, "SELECT relname, relnamespace FROM pg_class ORDER BY 1, 2") == before
     assert ask(database_url, "SELECT count(*) FROM etl_run") == [(0,)]
 
@@ -98,9 +98,7 @@ def test_for_people_each_line_has_its_remedy_below(kasparro: Kasparro) -> None:
 def test_sources_that_are_not_there_are_problems_and_hide_no_other(
     kasparro: Kasparro, server: Server, tmp_path: Path
 ) -> None:
-    with deaf() as port, socket.create_server(("127.0.0.1", 0)) as taken:
-        closed = taken.getsockname()[1]
-        taken.close()
+    with deaf() as port, nobody() as closed:
         os.mkfifo(tmp_path / "pipe.csv")
         configure(
             tmp_path,
@@ -131,6 +129,23 @@ sources:
     assert "s3cret-token" not in said.out + said.err
 
 
+@pytest.mark.slow
+def test_addresses_that_are_slow_are_not_all_waited_for(kasparro: Kasparro, server: Server, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        time.sleep(6)
+        reply(200, b"id\n1\n")(handler)
+
+    url = server(answer)
+    configure(tmp_path, f"sources:\n  s: {{type: csv, path: [{', '.join(f'{url}/{n}' for n in range(9))}]}}\n")
+    says = looked(kasparro)["sources", "s"]["says"]
+    assert len(asked) in {1, 2}
+    assert says.count("answered 200 in") == len(asked)
+    assert says.endswith(f"{9 - len(asked)} more addresses were not asked, as time was up")
+
+
 def test_it_asks_nobody_beyond_what_is_allowed(kasparro: Kasparro, server: Server, tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -144,6 +159,21 @@ def test_it_asks_nobody_beyond_what_is_allowed(kasparro: Kasparro, server: Serve
     assert state(lines, "sources", "s") == "warning"
     assert "rate_limit" in lines["sources", "s"]["remedy"]
     assert len(asked) == 1
+
+
+def test_a_source_that_asks_to_come_back_in_a_second_is_asked_once(
+    kasparro: Kasparro, server: Server, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        reply(429, b"", Retry_After="1")(handler)
+
+    configure(tmp_path, f'sources:\n  s: {{type: api, url: "{server(answer)}"}}\n')
+    line = looked(kasparro)["sources", "s"]
+    assert (line["state"], len(asked)) == ("warning", 1)
+    assert "asked to wait for 1 s" in line["says"]
 
 
 def test_mistakes_in_the_configuration_are_named_each_with_its_place(kasparro: Kasparro, tmp_path: Path) -> None:

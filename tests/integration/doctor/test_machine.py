@@ -64,6 +64,19 @@ def test_a_home_that_is_read_only_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @mounting
+def test_a_home_without_room_is_named_with_its_reason(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    small = f'mount -t tmpfs -o size=30m none "{home}"'
+    for command in (("run", str(SAMPLE)), ("doctor",)):
+        said = run(tmp_path, *command, mounts=small, KASPARRO_HOME=str(home))
+        assert said.code == 1
+        assert "The embedded PostgreSQL failed at initdb" in said.out + said.err
+        assert "No space left on device" in said.out + said.err
+        assert "removing" not in said.out + said.err
+
+
+@mounting
 def test_with_a_server_a_home_that_is_read_only_is_not_needed(tmp_path: Path, database_url: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -96,6 +109,16 @@ def test_temporary_files_that_can_be_written_nowhere() -> None:
     looked = run(Path("/proc"), "doctor", "--json", mounts=closed, **kept)
     assert looked.code == 1
     assert '"subject":"temporary files","state":"problem"' in looked.out
+
+
+@pytest.mark.parametrize("where", ["nowhere", "a file"])
+def test_temporary_files_that_go_elsewhere_than_was_said(tmp_path: Path, database_url: str, where: str) -> None:
+    """Python takes the next folder that it can write, and says nothing."""
+    (tmp_path / "a file").touch()
+    looked = run(tmp_path, "doctor", TMPDIR=str(tmp_path / where), DATABASE_URL=database_url)
+    assert looked.code == 0
+    assert f"temporary files: {tmp_path / where} cannot be written, so /tmp is used" in looked.out
+    assert "cannot be written" not in run(tmp_path, "doctor", TMPDIR=str(tmp_path), DATABASE_URL=database_url).out
 
 
 @mounting

@@ -19,6 +19,9 @@ SERVER = {
     "compressions": ["pglz", "lz4"],
     "size": 12 * 1024**2,
     "role": "kasparro",
+    "grantee": "kasparro",
+    "database": "kasparro",
+    "schema": "public",
     "superuser": False,
     "encrypted": False,
     "address": "10.0.0.7",
@@ -32,10 +35,12 @@ WELL: dict[str, Any] = {
     "tried": True,
     "refused": {},
     "others": (),
+    "closed": (),
     "pooled": False,
     "missing": (),
     "migrations_wrong": None,
 }
+NOWHERE: dict[str, Any] = {"server": {"schema": None}}
 
 
 def said(*, embedded: bool = False, server: dict[str, Any] | None = None, **more: Any) -> list[Diagnosis]:
@@ -65,7 +70,9 @@ def test_a_database_that_is_well() -> None:
             "may not make tables: permission denied",
             {"refused": {"make tables": "permission denied"}},
         ),
+        ("problem", "rights", "may not make tables: no schema", {**NOWHERE, "refused": {"make tables": "no schema"}}),
         ("warning", "rights", "belong to old, other", {"others": ("old", "other")}),
+        ("problem", "rights", "such as raw_page", {"others": ("old",), "closed": ("raw_page",), "missing": None}),
         ("warning", "superuser", "is a superuser", {"server": {"superuser": True}}),
         ("problem", "schema", "too old", {"migrations_wrong": "too old"}),
         ("warning", "schema", "0021_x, 0022_y", {"missing": ("0021_x", "0022_y")}),
@@ -84,6 +91,18 @@ def test_what_is_not_well(state: str, subject: str, words: str, facts: dict[str,
     assert [(one.state, one.subject) for one in others] == [(state, subject)]
     assert words in others[0].says
     assert others[0].remedy
+
+
+def test_a_right_that_is_missing_is_granted_by_what_is_said() -> None:
+    refused = {"make schemas": "no", "make tables": "no", "COPY": "no"}
+    server = {"database": '"My DB"', "grantee": '"me-too"', "schema": "public"}
+    assert [one.remedy for one in said(refused=refused, server=server) if one.subject == "rights"] == [
+        'Let the owner of the database run: GRANT CREATE ON DATABASE "My DB" TO "me-too"',
+        'Let the owner of the database run: GRANT CREATE ON SCHEMA public TO "me-too"',
+        "Use a role that owns the database: docs/security.md, Rights in PostgreSQL.",
+    ]
+    (nowhere,) = [one for one in said(refused={"make tables": "no"}, **NOWHERE) if one.subject == "rights"]
+    assert "search_path" in (nowhere.remedy or "")
 
 
 def test_of_the_embedded_server_nobody_is_told_what_they_cannot_change() -> None:

@@ -100,6 +100,14 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1]["result"]["run_id"] == 7
 
 
+@pytest.mark.parametrize("reason", ["GET http://h/x answered 500", "GET http://h/x answered 500."])
+def test_a_repetition_is_a_sentence_of_its_own(reason: str) -> None:
+    stream = io.StringIO()
+    with reporter(as_json=False, errors=Console(file=stream, width=160)) as emit:
+        emit(Retrying(source="coins", place="GET http://h/x", attempt=1, wait=1.25, reason=reason))
+    assert stream.getvalue() == "coins: GET http://h/x answered 500. Trying again in 1.2 s (attempt 2).\n"
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_wait_for_a_rate_limit_is_told_where_somebody_would_notice_it(terminal: bool) -> None:  # noqa: FBT001
     stream = io.StringIO()

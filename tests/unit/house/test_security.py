@@ -1,10 +1,10 @@
 """What docs/security.md claims is held by tests that there are."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+from tests.unit.house.code import code
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
@@ -22,12 +22,7 @@ def test_a_test_that_is_named_exists(name: str) -> None:
     file, _, function = name.partition("::")
     path = ROOT / file
     assert path.exists()
-    functions = {
-        node.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    assert function == "" or function in functions
+    assert function == "" or function in {name for name, _ in code(path).functions}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())

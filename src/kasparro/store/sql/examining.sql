@@ -5,8 +5,9 @@ SELECT current_setting('server_version') AS version, current_setting('server_enc
        current_setting('synchronous_commit') AS synchronous_commit,
        (SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression') AS compressions,
        pg_database_size(current_database()) AS size,
-       extract(epoch FROM clock_timestamp())::float8 AS now, own.rolname AS role,
-       own.rolsuper AS superuser, coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
+       own.rolname AS role, quote_ident(own.rolname) AS grantee, quote_ident(current_database()) AS database,
+       quote_ident(current_schema()) AS schema, own.rolsuper AS superuser,
+       coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
        host(inet_server_addr()) AS address,
        least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                  - coalesce(current_setting('reserved_connections', true)::int, 0)
@@ -24,6 +25,20 @@ WHERE one.relkind IN ('r', 'p', 'v', 'S') AND NOT pg_has_role(one.relowner, 'USA
   AND (space.nspname IN ('data', 'refresh')
        OR space.oid = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migration')))
 ORDER BY 1 LIMIT 5
+
+-- closed: tables of ours that our role may not read and write
+SELECT one.oid::regclass::text
+FROM pg_class AS one JOIN pg_namespace AS space ON space.oid = one.relnamespace
+WHERE one.relkind IN ('r', 'p')
+  AND (space.nspname IN ('data', 'refresh')
+       OR space.oid = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migration')))
+  AND NOT (has_schema_privilege(space.oid, 'USAGE') AND has_table_privilege(one.oid, 'SELECT')
+           AND has_table_privilege(one.oid, 'INSERT') AND has_table_privilege(one.oid, 'UPDATE')
+           AND has_table_privilege(one.oid, 'DELETE'))
+ORDER BY one.relname LIMIT 3
+
+-- clock: what time it is there
+SELECT extract(epoch FROM clock_timestamp())::float8
 
 -- pid: of the process that serves the connection
 SELECT pg_backend_pid()
