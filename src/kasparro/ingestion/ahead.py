@@ -123,16 +123,14 @@ async def in_order(
 
 
 async def until(stop: asyncio.Event, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-    """Give the items until told to stop, then end at once, also while waiting for the next."""
+    """Give the items until told to stop, then end at once, also while waiting for the next, which ends too."""
     stopped = asyncio.create_task(stop.wait())
+    following: asyncio.Future[object] | None = None
     try:
         while not stop.is_set():
             following = asyncio.ensure_future(anext(items, _END))
             await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
-                following.cancel()
-                with suppress(asyncio.CancelledError):
-                    await following
                 return
             item = following.result()
             if item is _END:
@@ -140,6 +138,10 @@ async def until(stop: asyncio.Event, items: AsyncIterator[Item]) -> AsyncIterato
             yield item  # type: ignore[misc]
     finally:
         stopped.cancel()
+        if following is not None and not following.done():
+            following.cancel()  # or a request that waits for its turn would be sent after the run has ended
+            with suppress(asyncio.CancelledError):
+                await following
 
 
 async def _raising(error: Exception) -> Made:
