@@ -119,11 +119,14 @@ class Budget:
     def answered(self, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
         """Learn from the head of the answer, and give the permits back."""
         now = self._timing.clock()
-        self._give_back(permit, now)
+        found = heard(headers, self._timing.now())
+        # Where a window is longer than was known yet, its permits are not back before it has ended.
+        self._give_back(
+            permit, now, {f"learned {one.name}": one.reset for one in found.windows if one.reset is not None}
+        )
         took = now - permit.began
         follows = _FALLS if took < self._usual else _RISES
         self._usual = self._usual + follows * (took - self._usual) if self._answered else took
-        found = heard(headers, self._timing.now())
         for window in found.windows:
             self._clerk.hear(window, permit.began)
             if window.remaining is not None and window.reset is not None:
@@ -138,16 +141,16 @@ class Budget:
 
     def over(self, permit: Permit) -> None:
         """The request has ended, with or without an answer."""
-        self._give_back(permit, self._timing.clock())
+        self._give_back(permit, self._timing.clock(), {})
         self._demand.flying -= 1
         if self._clerk.places is not None and self._demand.flying >= self._clerk.places:
             self._clerk.need()  # a place that was lent to another process meanwhile
         self._clerk.changed.set()
 
-    def _give_back(self, permit: Permit, now: float) -> None:
+    def _give_back(self, permit: Permit, now: float, told: Mapping[str, float]) -> None:
         hand = self._clerk.hand
         if not permit.given_back and permit.generation == hand.generation:
-            hand.used(permit.pools, permit.began, now, self._usual)
+            hand.used(permit.pools, permit.began, now, self._usual, told)
         permit.given_back = True
 
     def _refused(self, status: int, found: Heard) -> None:

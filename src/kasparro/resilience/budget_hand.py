@@ -101,7 +101,7 @@ class Hand:
                 names.append(name)
         return tuple(names)
 
-    def used(self, names: tuple[str, ...], began: float, over: float, usual: float) -> None:
+    def used(self, names: tuple[str, ...], began: float, over: float, usual: float, told: Mapping[str, float]) -> None:
         """Give permits back that were used.
 
         A request reached the provider between its beginning and its answer. Where that was quick, it counts from the
@@ -113,10 +113,12 @@ class Hand:
             began: When it was sent, at the earliest.
             over: When the answer came, or will not come any more.
             usual: Seconds that an answer usually takes.
+            told: Seconds to the reset of a pool, by the answer: what was used is not back before.
         """
         for name in names:
             span = self.spans.get(name)
             if span is not None:
+                span = max(span, told.get(name, 0.0))
                 took, margin = over - began, _MARGIN * span
                 late = min(took, margin) + max(took - max(usual, margin), 0.0)
                 self._back.setdefault(name, []).append((self.moment(began + late) + span, 1))

@@ -19,6 +19,12 @@ _MOST_POOLS = 16
 
 _ROUNDING = 0.05
 
+_SHORT = 2.0
+"""Seconds of a window for which one more would be too many."""
+
+_ROUND = 5.0
+"""Seconds of which windows are made up: one that seems a second short of that was told in seconds that were cut."""
+
 _RESERVE = 0.04
 _MOST_RESERVE = 2
 """Part of a learned limit, and most requests of it, that is left alone meanwhile: the first request of each process
@@ -61,7 +67,10 @@ def _span(window: Window, known: float) -> float:
     if window.span is not None:
         return window.span
     reset = 0.0 if window.reset is None else window.reset
-    seen = math.floor(reset + _ROUNDING) if window.coarse else reset
+    if window.coarse:  # 9.3 s may be 10 that were cut; but 1.3 s are rather one that was rounded up
+        seen = float(math.ceil(reset - _ROUNDING) if reset >= _SHORT else math.floor(reset + _ROUNDING))
+    else:
+        seen = reset + 1 if (reset + 1) % _ROUND == 0 else reset
     return min(max(seen, known, 1.0), LONGEST)
 
 

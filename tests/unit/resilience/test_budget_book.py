@@ -4,7 +4,7 @@ import random
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.model.rate import Rate
@@ -169,12 +169,31 @@ def test_the_length_of_a_window_is_the_longest_time_to_its_reset() -> None:
     assert book.pools["learned x"].span == 60.0
 
 
-@pytest.mark.parametrize(("reset", "span"), [(1.9, 1.0), (0.3, 1.0), (3600.2, 3600.0), (59.97, 60.0)])
+@pytest.mark.parametrize(("reset", "span"), [(1.9, 1.0), (0.3, 1.0), (3600.03, 3600.0), (59.97, 60.0), (9.2, 10.0)])
 def test_a_reset_in_whole_seconds_is_not_taken_for_a_longer_window(reset: float, span: float) -> None:
     book = Book()
     seen = Window(name="x", limit=9, remaining=5, reset=reset, coarse=True)
     settle(book, Ask(holder="a", reports=(report(seen, START),)), START)
     assert book.pools["learned x"].span == span
+
+
+@pytest.mark.parametrize(
+    ("reset", "kind", "span"),
+    [
+        (9.2, "moment", 10.0),
+        (8.4, "moment", 9.0),
+        (9.0, "seconds", 10.0),
+        (3599.0, "seconds", 3600.0),
+        (9.4, "seconds", 9.4),
+    ],
+)
+def test_a_window_whose_length_was_cut_is_not_taken_for_a_shorter_one(reset: float, kind: str, span: float) -> None:
+    """Of ten seconds, 9.2 are left to a moment in whole seconds, and 9 where the seconds themselves were cut."""
+    book = Book()
+    seen = Window(name="x", limit=9, remaining=8, reset=reset, coarse=kind == "moment")
+    settle(book, Ask(holder="a", reports=(report(seen, START),)), START)
+    assert book.pools["learned x"].span == span
+    assert [count for at, count in book.pools["learned x"].free if at >= START + span] == [1]
 
 
 def test_a_limit_of_which_nobody_hears_is_forgotten() -> None:
@@ -248,7 +267,6 @@ def test_a_book_of_a_newer_version_is_read() -> None:
     assert from_json(data) == book
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 4), st.floats(0, 0.2))
 def test_in_no_span_more_are_used_than_the_limit_says(seed: int, limit: int, processes: int, died: float) -> None:
     """Processes take, use at any moment they may, give back late, die and come back; each use is noted."""

@@ -54,10 +54,20 @@ def test_a_used_permit_comes_back_a_span_after_its_request_arrived(
     took: float, usual: float, comes_back: float
 ) -> None:
     hand = dealt((0.0, 1))
-    hand.used(hand.use(), 0.0, took, usual)
+    hand.used(hand.use(), 0.0, took, usual, {})
     ((at, count),) = hand.collect()["a"]
     assert at - EPOCH == pytest.approx(comes_back, abs=1e-5)
     assert count == 1
+
+
+def test_a_used_permit_is_not_back_before_the_reset_that_its_answer_tells_of() -> None:
+    """The window that has just begun is longer than the rest of the one before, which was all that was known."""
+    hand = dealt((0.0, 2))
+    hand.used(hand.use(), 0.0, 0.02, 0.02, {"a": 10.0, "b": 90.0})
+    hand.used(hand.use(), 0.0, 0.02, 0.02, {"a": 0.3})
+    (first, _), (second, _) = hand.collect()["a"]
+    assert first - EPOCH == pytest.approx(10.02, abs=1e-5)
+    assert second - EPOCH == pytest.approx(1.02, abs=1e-5)
 
 
 def test_what_is_not_needed_is_given_back_the_latest_first() -> None:

@@ -1,7 +1,9 @@
 """Processes that share budgets, in virtual time: what a provider sees of them."""
 
 import asyncio
+import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
@@ -123,6 +125,36 @@ def test_processes_keep_one_limit_together_and_use_it() -> None:
     assert provider.most_within(1.0) <= 50
     assert len(provider.asked) / 20 >= 45
     assert desk.settled < len(provider.asked) / 2
+
+
+@pytest.mark.parametrize("phase", [1.3, 4.0, 5.5, 8.4, 9.7])
+@pytest.mark.parametrize("told", ["moment", "seconds"])
+def test_windows_at_fixed_times_are_kept_from_wherever_one_is_met(phase: float, told: str) -> None:
+    """Windows of ten seconds, of which an answer tells only when the one under way ends, and what is left of it."""
+    used: Counter[float] = Counter()
+    statuses: list[int] = []
+
+    def answer(_number: int) -> tuple[int, Mapping[str, str]]:
+        ends = (wall() // 10 + 1) * 10
+        statuses.append(200 if used[ends] < 20 else 429)
+        used[ends] += statuses[-1] == 200
+        reset = ends if told == "moment" else math.ceil(ends - wall())
+        left = {"X-RateLimit-Remaining": str(20 - used[ends]), "X-RateLimit-Reset": f"{reset:.0f}"}
+        return statuses[-1], {
+            "X-RateLimit-Limit": "20",
+            **left,
+            **({"Retry-After": "1"} if statuses[-1] == 429 else {}),
+        }
+
+    provider = Provider(answer=answer)
+
+    async def main() -> None:
+        await asyncio.sleep(phase)
+        await walked(provider, declared(""), processes=2, until=60.0)
+
+    run(main())
+    assert set(statuses) == {200}
+    assert len(statuses) >= 80
 
 
 def test_a_limit_of_an_hour_lets_a_burst_through_and_then_nothing() -> None:
