@@ -23,6 +23,8 @@ OnRetry = Callable[[int, float, Transient], None]
 """Told before each wait: the attempt that failed (from 1), the seconds to wait, and its error."""
 
 _SECONDS = re.compile(r"\d{1,12}(\.\d+)?")
+_BETWEEN = re.compile(r",\s*(?=\d+(?:\.\d+)?\s*(?:,|$)|[A-Z][a-z]+,)")
+"""Between the values of a header that came several times; a date has a comma of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +133,17 @@ def _spent(error: Transient, attempts: int) -> Transient:
 
 
 def retry_after_seconds(text: str | None, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for: a number or an HTTP date.
+    """Return the seconds that a `Retry-After` header asks for: a number or an HTTP date; of several, the longest.
 
     A date in the past asks for 0 seconds; what is neither, negative numbers among it, asks for nothing: None.
     """
     if text is None:
         return None
-    text = text.strip()
+    asked = [_seconds(part.strip(), now) for part in _BETWEEN.split(text)]
+    return max((seconds for seconds in asked if seconds is not None), default=None)
+
+
+def _seconds(text: str, now: datetime) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     try:

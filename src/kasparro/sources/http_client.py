@@ -257,7 +257,9 @@ class LoadedClient:
         seconds, size = self._options.total_timeout, self._options.max_bytes
         seconds = default.seconds if seconds is None else seconds
         size = default.size if size is None else size
-        return _Limits(seconds, size) if left is None or left > seconds else _Limits(left, size, "http.retry_seconds")
+        if left is None or left > seconds:
+            return _Limits(seconds, size)
+        return _Limits(left, size, "the rest of http.retry_seconds")
 
     def _place(self, hop: Hop) -> str:
         return self._redacted(f"{hop.request.method.upper()} {hop.url}")

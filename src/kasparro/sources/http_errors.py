@@ -1,6 +1,7 @@
 """From statuses and the HTTP library's exceptions to our errors, by the table of `http_outcomes`. Nowhere else."""
 
 import html
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,9 +41,9 @@ def refused(  # noqa: PLR0913 - the parts of one answer
     wait = heard(headers, now).retry_after
     if wait is not None:
         facts["retry_after"] = wait
-    asked = f" and asked to wait for {wait:,.0f} s" if wait else ""
+    asked = f" and asked to wait for {math.ceil(wait):,} s" if wait else ""
     if rule.error is RateLimited:
-        asked = "" if wait is None else f" for {wait:.0f} s"
+        asked = "" if wait is None else f" for {math.ceil(wait):,} s"
         return RateLimited(f"{place} asked to wait{asked} (429){quoted}", **facts)
     return rule.error(f"{place} answered {status}{asked}{quoted}", **facts)
 

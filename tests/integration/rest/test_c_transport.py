@@ -3,11 +3,11 @@
 import asyncio
 import json
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.conftest import nobody
 
 from kasparro.errors import Broken, Denied, KasparroError, Misconfigured, NotFound, RateLimited, Unreachable
 from kasparro.model.events import Retrying
@@ -47,6 +47,18 @@ async def test_r60_retry_after_date(server: "Loopback", reader: "Reader", text: 
     url = server.replies("/items", server.reply(503, retry_after=text), server.json(TWO))
     assert (await reader.good({"url": url})).ids == [1, 2]
     assert reader.waits == waits
+
+
+async def test_r60_a_wait_with_a_fraction_is_told_in_full(server: "Loopback", reader: "Reader") -> None:
+    url = server.replies("/items", server.reply(429, retry_after="1000.4"))
+    error = await reader.bad({"url": url})
+    assert "asked to wait for 1,001 s (429)" in error.message
+
+
+async def test_headers_without_end_are_named(server: "Loopback", reader: "Reader") -> None:
+    url = server.replies("/items", server.reply(429, retry_after="1" * 200_000))
+    error = await reader.bad({"url": url, "http": {"attempts": 1}})
+    assert "more than 100 KB of headers" in error.message
 
 
 async def test_r60_a_date_is_read_by_the_clock_of_the_provider(server: "Loopback", reader: "Reader") -> None:
@@ -95,7 +107,7 @@ async def test_r64_the_deadline_of_a_page_ends_an_attempt(server: "Loopback", re
     url = server.replies("/items", server.reply(500), server.reply(mode="hang"))
     error = await reader.bad({"url": url, "http": {"attempts": 2, "first_wait": 0.1, "retry_seconds": 1.2}})
     assert isinstance(error, Unreachable)
-    assert "did not answer in full within 1.1 s (http.retry_seconds)" in error.message
+    assert "did not answer in full within 1.1 s (the rest of http.retry_seconds)" in error.message
     assert len(server.calls) == 2
 
 
@@ -125,10 +137,8 @@ async def test_r65_final_statuses(server: "Loopback", reader: "Reader", status: 
 
 
 async def test_r67_connection_refused(reader: "Reader") -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    error = await reader.bad({"url": f"http://127.0.0.1:{port}/items", "http": {"attempts": 3}})
+    with nobody() as port:
+        error = await reader.bad({"url": f"http://127.0.0.1:{port}/items", "http": {"attempts": 3}})
     assert isinstance(error, Unreachable)
     assert "refused the connection" in error.message
     assert len(reader.waits) == 2

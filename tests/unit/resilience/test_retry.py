@@ -184,6 +184,9 @@ def test_no_wait_is_negative_or_too_long(attempt: int, dice: float, first: float
         ("Wed, 31 Dec 2025 23:00:00", 0.0),
         ("Thu, 99 Jan 2026 00:01:00 GMT", None),
         ("Thu, 01 Jan 99999 00:01:00 GMT", None),
+        ("1, 4", 4.0),  # the header came twice
+        ("soon, 4", 4.0),
+        ("Thu, 01 Jan 2026 00:01:00 GMT, 4, Thu, 01 Jan 2026 00:02:00 GMT", 120.0),
     ],
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
