@@ -62,12 +62,16 @@ def look_at_files(patterns: tuple[str, ...], folder: Path) -> tuple[int, int]:
 
 
 def without_patience(kind: object, seconds: float) -> Mapping[str, Any]:
-    """Return what is to be changed in the `http` of a kind, so that it tries once and waits only so long."""
+    """Return what is to be changed in the `http` of a kind, so that it asks once and waits only so long for an answer.
+
+    With no deadline to wait in, one that asks to come back in a second is not asked again either.
+    """
     options: Any = getattr(kind, "http", None)
     if options is None:
         return {}
     return {
         "attempts": 1,
+        "retry_seconds": 0.0,
         "connect_timeout": min(options.connect_timeout, seconds),
         "read_timeout": min(options.read_timeout, seconds),
         "total_timeout": seconds,
