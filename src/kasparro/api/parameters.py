@@ -1,9 +1,10 @@
-"""Types of query parameters, stricter than what a parser would let through."""
+"""Types of query parameters, stricter than what a parser would let through, and routes that take none."""
 
 import re
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
@@ -41,3 +42,10 @@ Truth = BeforeValidator(_plain_truth)
 
 Text = Annotated[str | None, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1})]
 """A text that may be left out, but not empty; None is not a thing that a query can hold."""
+
+
+def no_query(request: Request) -> None:
+    """Refuse a query where none is read: whoever sends one means something by it. Raises RequestValidationError."""
+    faults = [{"type": "extra_forbidden", "loc": ("query", name), "msg": ""} for name in request.query_params]
+    if faults:
+        raise RequestValidationError(faults)

@@ -178,6 +178,8 @@ def _fault(request: Request, error: Mapping[str, Any]) -> dict[str, str]:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """Return the sentence for a parameter that does not exist."""
+    if not known:
+        return "There is no such parameter: this address takes none in its query."
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
     return f"There is no such parameter. {hint}"

@@ -1,11 +1,13 @@
 """Runs that are asked for, and the queue that they wait in: `POST /runs`, `/queue`, `/queue/{id}`, `…/cancel`."""
 
+import json
+from collections import Counter
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -13,7 +15,7 @@ from starlette.responses import Response
 
 from kasparro.api.envelope import enveloped
 from kasparro.api.openapi import answers, problems
-from kasparro.api.parameters import RunId, Whole
+from kasparro.api.parameters import RunId, Whole, no_query
 from kasparro.api.schema_queue import AskedJob, OneJob, QueuePage, RunRequest
 from kasparro.store.requests import Asked, Requests
 
@@ -55,6 +57,7 @@ class QueueParameters(BaseModel):
     status_code=202,
     responses=_ASKED,
     openapi_extra={"requestBody": _BODY},
+    dependencies=[Depends(no_query)],
     summary="Ask for a run of a source",
 )
 async def ask(request: Request) -> Response:
@@ -70,6 +73,7 @@ async def ask(request: Request) -> Response:
 @asking.post(
     "/queue/{job_id}/cancel",
     responses=answers(OneJob, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    dependencies=[Depends(no_query)],
     summary="Take a run that waits out of the queue",
 )
 async def cancel(request: Request, job_id: RunId) -> Response:
@@ -91,6 +95,7 @@ async def queue(request: Request, wanted: Annotated[QueueParameters, Query()]) -
 @router.get(
     "/queue/{job_id}",
     responses=answers(OneJob, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+    dependencies=[Depends(no_query)],
     summary="What became of a run that was asked for",
 )
 async def job(request: Request, job_id: RunId) -> Response:
@@ -107,10 +112,16 @@ async def _wanted(request: Request) -> RunRequest:
         if len(received) > _MOST_BYTES:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {_MOST_BYTES} bytes.")
     try:
-        return RunRequest.model_validate_json(bytes(received))
+        wanted = RunRequest.model_validate_json(bytes(received))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
+    members = Counter(name for name, _ in json.loads(received, object_pairs_hook=list))
+    twice = [name for name, times in members.items() if times > 1]  # of which the parser has taken the last
+    if twice:
+        said = "This is given more than once."
+        raise RequestValidationError([{"type": "twice", "loc": ("body", name), "msg": said} for name in twice])
+    return wanted
 
 
 def _shown(asked: Asked) -> dict[str, Any]:

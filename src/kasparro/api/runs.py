@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
 from kasparro.api.envelope import enveloped
 from kasparro.api.openapi import answers
-from kasparro.api.parameters import HIGHEST, RunId, Text, Whole
+from kasparro.api.parameters import HIGHEST, RunId, Text, Whole, no_query
 from kasparro.api.schema_runs import Comparison, FindingPage, Run, RunPage
 from kasparro.model.finding import Severity, Verdict
 from kasparro.model.held import HeldState
@@ -93,6 +93,7 @@ async def compare(request: Request, wanted: Annotated[CompareParameters, Query()
 @router.get(
     "/runs/{run_id}",
     responses=answers(Run, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+    dependencies=[Depends(no_query)],
     summary="One run, with its findings",
 )
 async def run(request: Request, run_id: RunId) -> Response:

@@ -155,6 +155,7 @@ def test_only_operators_ask(client: TestClient, serve: Serve, seeded_url: str) -
         ('{"source": "coins", "full_refresh": "yes"}', "full_refresh", "boolean"),
         ('{"source": "coins", "full_refresh": 1}', "full_refresh", "boolean"),
         ('{"source": "coins", "full_refesh": true}', "full_refesh", "Did you mean full_refresh?"),
+        ('{"source": "coins", "source": "news"}', "source", "more than once"),
     ],
 )
 def test_a_body_that_does_not_fit_is_named(client: TestClient, body: str, name: str, detail: str) -> None:
@@ -163,6 +164,22 @@ def test_a_body_that_does_not_fit_is_named(client: TestClient, body: str, name: 
     (fault,) = answer.json()["errors"]
     assert (fault["in"], fault["name"]) == ("body", name)
     assert detail in fault["detail"]
+    assert client.get("/queue").json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/runs?full_refresh=true"),
+        ("GET", "/queue/1?source=coins"),
+        ("POST", "/queue/1/cancel?source=coins"),
+        ("GET", "/runs/1?x="),
+    ],
+)
+def test_a_query_where_none_is_read_is_not_passed_over(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path, json={"source": "coins"}, headers=KEY)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "takes none in its query" in answer.json()["detail"]
     assert client.get("/queue").json()["data"] == []
 
 

@@ -1,7 +1,7 @@
 """An application without a database: whoever asks for one is told that it is down."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -32,9 +32,12 @@ async def no_database() -> AsyncIterator[Any]:
     yield NoDatabase()
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[..., TestClient]]:
-    """Start an application; called with routes of its own and what differs from the default settings."""
+Serve = Callable[..., TestClient]
+
+
+@contextmanager
+def serving() -> Iterator[Serve]:
+    """Give what starts an application; called with routes of its own and what differs from the default settings."""
     with ExitStack() as stack:
 
         def start(pages: APIRouter | None = None, caller: str = "127.0.0.1", **settings: Any) -> TestClient:
@@ -46,6 +49,14 @@ def serve() -> Iterator[Callable[..., TestClient]]:
 
 
 @pytest.fixture
-def client(serve: Callable[..., TestClient]) -> TestClient:
-    """An application with default settings."""
-    return serve()
+def serve() -> Iterator[Serve]:
+    """What starts an application, as `serving` tells."""
+    with serving() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    """An application with default settings. The tests of a file share it: its OpenAPI document is dear to make."""
+    with serving() as start:
+        yield start()

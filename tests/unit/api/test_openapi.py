@@ -10,7 +10,7 @@ PATHS = {"/data", "/data/{dataset}", "/stats", "/runs", "/runs/{run_id}", "/runs
 DECISIONS = {"/runs/{run_id}/release", "/runs/{run_id}/drop", "/queue/{job_id}/cancel"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def document(client: TestClient) -> dict[str, Any]:
     answer: dict[str, Any] = client.get("/openapi.json").json()
     return answer

@@ -5,6 +5,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from kasparro import errors
 from kasparro.api.problems import STATUS, status_of, unknown
@@ -63,7 +64,9 @@ def test_every_error_of_the_tree_has_a_status() -> None:
 
 
 def test_what_nobody_foresaw(serve: Serve) -> None:
-    answer = serve(failing(RuntimeError("password=hunter2"))).get("/fail", headers={"X-Request-ID": "mine"})
+    error = RuntimeError("password=hunter2")
+    with capture_logs() as logged:
+        answer = serve(failing(error)).get("/fail", headers={"X-Request-ID": "mine"})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -76,6 +79,8 @@ def test_what_nobody_foresaw(serve: Serve) -> None:
         "code": "internal",
         "request_id": "mine",
     }
+    told = {"event": "request failed", "log_level": "error", "path": "/fail", "request_id": "mine", "exc_info": error}
+    assert told in logged
 
 
 def test_errors_of_the_framework(serve: Serve) -> None:
