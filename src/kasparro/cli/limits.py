@@ -26,7 +26,7 @@ def limits(
     async def body(database: Database) -> list[BudgetSeen]:
         async with database.connection() as connection:
             if forget is not None and not await forget_budgets(connection, forget):
-                raise NotFound(f"Nothing is known of {forget}. kasparro limits shows the hosts.")
+                raise NotFound(f"Nothing is known of {forget}. kasparro limits shows what there is, by host and port.")
             return await list_budgets(connection)
 
     rows = [asdict(one) for one in asked(body)]

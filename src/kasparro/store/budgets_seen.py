@@ -57,7 +57,7 @@ async def list_budgets(connection: AsyncConnection) -> list[BudgetSeen]:
     return found
 
 
-async def forget_budgets(connection: AsyncConnection, host: str) -> int:
-    """Forget what is known of a host, by any credentials, and return how many budgets that were."""
-    cursor = await connection.execute(queries("budgets")["forget"], {"host": host})
+async def forget_budgets(connection: AsyncConnection, name: str) -> int:
+    """Forget what is known of a host, by any credentials, or one budget; return how many budgets that were."""
+    cursor = await connection.execute(queries("budgets")["forget"], {"name": name})
     return len(await cursor.fetchall())

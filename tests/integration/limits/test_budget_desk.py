@@ -153,11 +153,9 @@ async def test_a_process_that_is_frozen_with_a_book_in_its_hands_does_not_keep_i
     frozen = await psycopg.AsyncConnection.connect(database_url)
     await frozen.execute(sql["bounds"])
     await frozen.execute(sql["lock"], {"key": HOST})
-    loop = asyncio.get_running_loop()
-    since = loop.time()
-    grant = await desk.settle(HOST, HOST, Ask(holder="b", want=1, rates=TEN), unexpected)
+    async with asyncio.timeout(30):
+        grant = await desk.settle(HOST, HOST, Ask(holder="b", want=1, rates=TEN), unexpected)
     assert grant.permits
-    assert loop.time() - since < 10
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
         await frozen.execute("SELECT 1")
     await frozen.close()
@@ -204,7 +202,8 @@ async def test_credentials_are_not_in_the_database(database: Database, database_
     assert "secret" not in text
 
 
-async def test_people_see_what_is_left_and_can_forget_it(database: Database, desk: BudgetDesk) -> None:
+@pytest.mark.parametrize("name", [HOST, f"{HOST} abc"], ids=["by host", "by budget"])
+async def test_people_see_what_is_left_and_can_forget_it(database: Database, desk: BudgetDesk, name: str) -> None:
     hold = (time.time() + 100, "asked to wait")
     await desk.settle(f"{HOST} abc", HOST, Ask(holder="a", want=4, rates=TEN), unexpected)
     await desk.settle("other", "other", Ask(holder="a", hold=hold), unexpected)
@@ -220,7 +219,7 @@ async def test_people_see_what_is_left_and_can_forget_it(database: Database, des
         )
         assert (waiting.limit, waiting.reason) == (None, "asked to wait")
         assert waiting.waits_until is not None
-        assert await forget_budgets(connection, HOST) == 1
+        assert await forget_budgets(connection, name) == 1
         assert [one.host for one in await list_budgets(connection)] == ["other"]
 
 

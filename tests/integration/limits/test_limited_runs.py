@@ -50,6 +50,13 @@ def test_a_host_that_nothing_is_known_of_cannot_be_forgotten(kasparro: Kasparro)
     assert "Nothing is known of nowhere.example" in said.err
 
 
+def test_who_names_an_address_that_asks_to_wait_is_told_at_once(kasparro: Kasparro, provider: Start) -> None:
+    running = provider(Plan(refused=1.0, retry_after="31"))
+    said = kasparro("run", f"http://127.0.0.1:{running.port}/coins")
+    assert (said.code, len(running.log())) == (75, 1)
+    assert "asked to wait for 31 s" in said.err
+
+
 def test_a_limit_of_the_host_holds_for_the_source_too(kasparro: Kasparro, provider: Start) -> None:
     running = provider(Plan(limit=100_000, pages=4))
     declare(running.port, "100/s", f'hosts: {{"127.0.0.1:{running.port}": {{rate_limit: 2/h}}}}')

@@ -26,5 +26,5 @@ SELECT key, host, book, extract(epoch FROM clock_timestamp())::double precision,
        CASE WHEN hold_until > clock_timestamp() THEN hold_until END
 FROM rate_budget WHERE lasts > clock_timestamp() AND book IS NOT NULL ORDER BY host, key
 
--- forget: the budgets of a host
-DELETE FROM rate_budget WHERE host = %(host)s RETURNING key
+-- forget: the budgets of a host, or the one of this name
+DELETE FROM rate_budget WHERE %(name)s IN (host, key) RETURNING key
