@@ -17,8 +17,9 @@ from kasparro.store.database import Database
 from kasparro.store.lease import LEASE, lease_lost
 from kasparro.store.runs import Runs
 
-_BUSY = RetryPolicy(attempts=6, total_seconds=120, first_wait=1, max_wait=30)
-"""How long a run waits for a database that went away: a restart takes seconds. Each attempt is a run of its own.
+_BUSY = RetryPolicy(attempts=1000, total_seconds=120, first_wait=1, max_wait=10)
+"""How long a run waits for a database that went away: a restart takes seconds, a failover a minute or two. It is the
+time that ends it, whatever the dice say of the waits. Each attempt is a run of its own.
 
 An attempt that committed something begins the count anew: a database that is lost every few seconds ends no load that
 moves on meanwhile."""

@@ -307,6 +307,31 @@ async def test_a_database_that_went_away_is_waited_for(
     assert query(database_url, "SELECT record_key FROM normalized_data ORDER BY 1") == [("1",), ("2",)]
 
 
+async def test_a_database_that_stays_away_is_waited_for_for_two_minutes(
+    database: Database, database_url: str, job: Callable[..., Job]
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    def away(_n: int) -> None:
+        raise StoreBusy("away")
+
+    floor = Floor(
+        database=database,
+        engine=LocalEngine(limit=1),
+        emit=lambda _event: None,
+        stop=asyncio.Event(),
+        timing=Timing(sleep=sleep, clock=lambda: sum(waits)),
+    )
+    result = (await run_jobs([job(Pages(pages=[[{"id": 1}]], before=away))], floor))["s"]
+    assert (result.status, result.error_code) == ("failed", "store_busy")
+    assert 110 <= sum(waits) <= 120
+    assert max(waits) <= 10
+    assert query(database_url, "SELECT count(*) FROM etl_run WHERE status = 'failed'") == [(len(waits) + 1,)]
+
+
 async def test_a_database_that_is_lost_after_every_commit_ends_no_run(
     database: Database, database_url: str, job: Callable[..., Job]
 ) -> None:
