@@ -382,6 +382,28 @@ def test_queries_are_answered_from_an_index_whatever_the_history(database_url: s
             assert max(scanned, default=0) <= 10, plan
 
 
+def test_thousands_of_findings_that_were_told_are_each_looked_up_alone(database_url: str) -> None:
+    """Right after they were told for the first time, too, when PostgreSQL has no statistics of them yet."""
+    many = 2_000
+    facts = {**FACTS, "channel": "ops", "source": "coins", "run_id": 1, "first_id": 1, "last_id": many}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE notification_told SET (autovacuum_enabled = false)")
+        connection.execute(
+            "INSERT INTO finding (source, run_id, kind, severity, subject, message) "
+            "SELECT 'coins', 1, 'field_added', 'warning', n::text, 'm' FROM generate_series(1, %s) AS n",
+            [many],
+        )
+        found = sql.SQL(queries("outbox")["found"])
+        for told in (many, 0):
+            explain = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + found
+            plan = nodes(connection.execute(explain, facts).fetchall()[0][0][0]["Plan"])
+            read = [one["Actual Rows"] * one["Actual Loops"] for one in plan if one.get("Relation Name") in TABLES]
+            assert max(read) <= many
+            assert max(one.get("Rows Removed by Join Filter", 0) for one in plan) == 0
+            rows = connection.execute("SELECT count(*), sum(held_back) FROM notification_told").fetchall()
+            assert rows == [(many, many - told)]
+
+
 NAMED = {
     "outbox": ("any", "take", "found", "failed", "over", "open", "old", "forgotten"),
     "notifications": ("lease", "soonest", "waiting"),

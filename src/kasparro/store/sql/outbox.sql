@@ -51,7 +51,7 @@ WITH taken AS (
 SELECT what, source, run_id, first_id, last_id, code, error, happened_at FROM taken ORDER BY id
 
 -- found: which findings are to be told, the worst of them, and how many there are; what is told is noted, and what is not
--- told again is counted
+-- told again is counted; each is looked up by its whole key, which no plan may leave to a join: there may be thousands
 WITH found AS MATERIALIZED (
     SELECT DISTINCT ON (one.kind, one.subject) one.id, one.kind, one.subject, one.severity, one.message, one.expected,
            one.observed, one.created_at, decode(md5(one.kind || E'\x1f' || one.subject), 'hex') AS thing
@@ -63,16 +63,17 @@ WITH found AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT found.*, coalesce(known.held_back, 0) AS again,
            notification_is_news(known.told_at, known.severity, found.severity, %(now)s, %(every)s) AS is_news
-    FROM found LEFT JOIN notification_told AS known
-         ON known.channel = %(channel)s AND known.source = %(source)s AND known.thing = found.thing
+    FROM found LEFT JOIN LATERAL (
+        SELECT told_at, severity, held_back FROM notification_told
+        WHERE channel = %(channel)s AND source = %(source)s AND thing = found.thing OFFSET 0) AS known ON true
 ), told AS (
     INSERT INTO notification_told (channel, source, thing, what, severity, since, told_at)
     SELECT %(channel)s, %(source)s, thing, 'finding', severity, %(now)s, %(now)s FROM judged WHERE is_news
     ON CONFLICT (channel, source, thing) DO UPDATE
     SET severity = excluded.severity, told_at = excluded.told_at, held_back = 0
 ), held AS (
-    UPDATE notification_told AS known SET held_back = known.held_back + 1 FROM judged
-    WHERE NOT judged.is_news AND known.channel = %(channel)s AND known.source = %(source)s AND known.thing = judged.thing
+    UPDATE notification_told SET held_back = held_back + 1
+    WHERE channel = %(channel)s AND source = %(source)s AND thing = ANY (ARRAY(SELECT thing FROM judged WHERE NOT is_news))
 )
 SELECT kind, severity, subject, message, expected, observed, created_at, again,
        count(*) FILTER (WHERE severity = 'critical') OVER () AS critical,
