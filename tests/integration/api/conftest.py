@@ -2,17 +2,16 @@
 
 import socket
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import conninfo
 from starlette.testclient import TestClient
+from tests.integration.conftest import copied
 
 from kasparro.api.main import create_app
 from kasparro.api.settings import ApiSettings
@@ -50,13 +49,9 @@ def seed() -> Seed:
 @pytest.fixture(scope="session")
 def shared_url(server_url: str, template: str) -> Iterator[str]:
     """URL of a seeded database that no test changes."""
-    name = f"shared_{uuid.uuid4().hex[:12]}"
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    with copied(server_url, template, "shared") as url:
         _seed(url, **ROWS)
         yield url
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ is found no more, severities that go with kinds, a run with thousands of finding
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
+from tests.integration.conftest import copied
 
 from kasparro.store.browse_runs import ListQuery, listed
 from kasparro.store.queries import queries
@@ -56,15 +56,11 @@ VALUES: dict[str, tuple[object, ...]] = {
 
 @pytest.fixture(scope="module")
 def history(server_url: str, template: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "long_history" TEMPLATE "{template}"'.encode())
-        url = urlunsplit(urlsplit(server_url)._replace(path="/long_history"))
-        with psycopg.connect(url, autocommit=True) as opened:
-            for statement in SEED.split(";\n"):
-                opened.execute(statement.replace("%%", "%").encode())
-            opened.execute("VACUUM ANALYZE")
-            yield opened
-        server.execute('DROP DATABASE "long_history" WITH (FORCE)')
+    with copied(server_url, template) as url, psycopg.connect(url, autocommit=True) as opened:
+        for statement in SEED.split(";\n"):
+            opened.execute(statement.replace("%%", "%").encode())
+        opened.execute("VACUUM ANALYZE")
+        yield opened
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:

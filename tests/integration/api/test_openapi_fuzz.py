@@ -49,7 +49,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("public_read", "examples"), [(True, 25), (False, 20)])
+@pytest.mark.parametrize(("public_read", "examples"), [(True, 25), (False, 8)])
 def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_read: bool) -> None:
     settings = ApiSettings(version="1", public_read=public_read, api_key=SecretStr(KEY))
     app = create_app(settings, lambda: Database(shared_url, size=4))
@@ -63,8 +63,8 @@ def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_re
         str(examples),
         "--seed",  # the same requests each time; leave it out to look for others
         "1",
-        "--max-response-time",
-        "5",
+        "--max-response-time",  # in seconds, on a machine that has other things to do
+        "20",
         "--continue-on-failure",
         "--header",
         f"X-API-Key: {KEY}",
@@ -78,7 +78,7 @@ def test_no_failure(shared_url: str, tmp_path: Path, examples: int, *, public_re
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
         )
     tested = re.search(r"(\d+) generated", done.stdout)

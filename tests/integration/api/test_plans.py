@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import copied
 
 from kasparro.model.dataset import NORMALIZED
 from kasparro.store.browse_page import PageQuery, Position, Shown, statement
@@ -27,19 +28,12 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def connection(
-    shared_url: str, server_url: str, template: str, seed: Callable[..., None]
-) -> Iterator[psycopg.Connection]:
+def connection(server_url: str, template: str, seed: Callable[..., None]) -> Iterator[psycopg.Connection]:
     """A connection to a database of 60,000 rows."""
-    url = shared_url.replace("/shared_", "/plans_")
-    name = re.search(r"plans_\w+", url)
-    assert name is not None
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name[0]}" TEMPLATE "{template}"'.encode())
+    with copied(server_url, template) as url:
         seed(url, first=40_000, second=20_000)
         with psycopg.connect(url, autocommit=True) as opened:
             yield opened
-        server.execute(f'DROP DATABASE "{name[0]}" WITH (FORCE)'.encode())
 
 
 def explained(connection: psycopg.Connection, query: PageQuery, mode: str, options: str = "") -> list[Plan]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from starlette.testclient import TestClient
+from tests.integration.conftest import copied
 
 from kasparro.model.profile import FieldProfile, Profile
 from kasparro.store.browse_runs import ListQuery
@@ -129,14 +129,10 @@ QUERIES = {
 @pytest.fixture(scope="module")
 def history(server_url: str, template: str) -> Iterator[psycopg.Connection]:
     """A database of 20,000 runs and 80,000 findings."""
-    name = "history"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
-        url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    with copied(server_url, template) as url:
         fill(url, 20_000, 4)
         with psycopg.connect(url, autocommit=True) as opened:
             yield opened
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

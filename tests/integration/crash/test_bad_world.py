@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
-from tests.integration.conftest import url_of
+from tests.integration.conftest import environment, url_of
 
 from kasparro.store.embedded import EmbeddedServer
 
@@ -51,10 +51,9 @@ def write(folder: Path, count: int, word: str = "n", more: str = "") -> None:
 
 
 def start(url: str, folder: Path, *arguments: str, before: Sequence[str] = (), **more: str) -> "subprocess.Popen[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
     return subprocess.Popen(
         [*before, sys.executable, "-m", "kasparro", *arguments],
-        env={**kept, "DATABASE_URL": url, **more},
+        env=environment(url, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -63,7 +62,7 @@ def start(url: str, folder: Path, *arguments: str, before: Sequence[str] = (), *
 
 
 def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
-    said, _ = process.communicate(timeout=90)
+    said, _ = process.communicate(timeout=180)
     assert process.returncode == code, said
     assert "Traceback" not in said
     return said
@@ -81,7 +80,11 @@ def all_is_there(ask: Ask, count: int, word: str = "n") -> None:
 
 
 class Cutter(threading.Thread):
-    """Cuts off every connection to a database every so many seconds, from the first commit on, while a process runs."""
+    """Cuts off every connection to a database, again and again, from the first commit on, while a process runs.
+
+    It waits so many seconds, and each time longer: what takes effect in one transaction at the end needs some peace,
+    the more of it the slower the machine.
+    """
 
     def __init__(self, server_url: str, url: str, process: "subprocess.Popen[str]", seconds: float) -> None:
         super().__init__(daemon=True)
@@ -101,6 +104,7 @@ class Cutter(threading.Thread):
                 # One that was between two commits may not notice: until one has, it is cut off at shorter distances.
                 failed = failed or self._any("status IN ('failed', 'interrupted')")
                 self._over.wait(self._seconds if failed else 0.1)
+                self._seconds *= 1.25 if failed else 1
 
     def _any(self, which: LiteralString) -> bool:
         """Tell whether there are such runs."""
@@ -135,10 +139,12 @@ def test_a_database_that_loses_its_connections_again_and_again(  # noqa: PLR0917
         cutter.stop()
     assert cutter.cuts > 0
     all_is_there(ask, LINES, word)
-    assert f"{LINES:,}" in said  # what all attempts have read together
     runs = "SELECT count(*) > 1, bool_and(status IN ('failed', 'interrupted')), sum(extracted)::bigint FROM etl_run"
     ((several, only_failed, read),) = ask(f"{runs} WHERE id > {first}")
-    assert (several, only_failed, read) == (True, False, LINES)
+    assert (several, only_failed) == (True, False)
+    assert f"{read:,}" in said  # what all attempts have read together
+    # One that had taken effect, and was cut off before it knew, is done once more.
+    assert read == LINES if command == "run" else (read >= LINES and read % LINES == 0)
     assert ask("SELECT status FROM etl_run ORDER BY id DESC LIMIT 1") == [("success",)]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.integration.crash.test_kill import ask, environment, wait_for_rows
+from tests.integration.conftest import environment
+from tests.integration.crash.test_kill import ask, wait_for_rows
 
 RECORDS = 60_000
 

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import LOCKS, SESSIONS, environment
 
 LINES = 60_000
 OLD = 1_000
@@ -29,23 +31,26 @@ def write(folder: Path, *, lines: int, amounts: bool) -> None:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, database_url: str) -> Begin:
+def begin(tmp_path: Path, database_url: str) -> Iterator[Begin]:
     source = {"type": "csv", "path": "s.csv", "primary_key": "id", "dataset": "d", "hold_on": "suspicious"}
     dataset = {"fields": {"id": "integer", "name": "text", "amount": "numeric"}}
     (tmp_path / "kasparro.yaml").write_text(json.dumps({"sources": {"s": source}, "datasets": {"d": dataset}}))
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "kasparro", *arguments],
-            env={**kept, "DATABASE_URL": database_url, "KASPARRO_PAGE_BYTES": "65536"},
+            env=environment(database_url, KASPARRO_PAGE_BYTES="65536"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=tmp_path,
         )
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        return process
 
-    return start
+    with ExitStack() as stack:
+        yield start
 
 
 def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
@@ -125,11 +130,11 @@ def test_a_release_that_is_killed_has_changed_nothing(begin: Begin, database_url
     with psycopg.connect(database_url) as blocking:
         blocking.execute("SELECT FROM etl_source FOR UPDATE")  # the release comes here when the rows are written
         process = begin("runs", "release", str(held))
-        until(database_url, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", process)
+        until(database_url, f"SELECT count(*) > 0 {SESSIONS} AND wait_event_type = 'Lock'", process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert [ask(database_url, one) for one in everything] == before
-    until(database_url, "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'")
+    until(database_url, f"SELECT count(*) = 0 {LOCKS}")
     assert [ask(database_url, one) for one in everything] == before
     ended(begin("runs", "release", str(held)))
     assert ask(database_url, STATE) == [(2 * OLD, 0)]
@@ -140,12 +145,12 @@ def test_two_releases_at_once_put_the_rows_in_once(begin: Begin, database_url: s
     with psycopg.connect(database_url) as blocking:
         blocking.execute("SELECT FROM etl_source FOR UPDATE")
         first = begin("runs", "release", str(held))
-        until(database_url, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", first)
+        until(database_url, f"SELECT count(*) > 0 {SESSIONS} AND wait_event_type = 'Lock'", first)
         for command in (("runs", "release", str(held)), ("runs", "drop", str(held)), ("run",)):
             said = ended(begin(*command), 1)
             assert "under way" in said
         looking = begin("runs", "held", str(held))
-        until(database_url, "SELECT count(*) > 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", looking)
+        until(database_url, f"SELECT count(*) > 1 {SESSIONS} AND wait_event_type = 'Lock'", looking)
     assert "was released already" in ended(looking, 1)
     assert f"Released run {held} of s" in ended(first)
     assert "was released already" in ended(begin("runs", "release", str(held)), 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.integration.conftest import url_of
+from tests.integration.conftest import copied, environment
 
 ROWS = 336_776
 PART = int(os.environ.get("TEST_KILL_ROWS", "120000"))
@@ -47,11 +47,6 @@ def part(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with flights.open(encoding="utf-8") as whole:
         file.write_text("".join(islice(whole, PART + 1)), encoding="utf-8")
     return file
-
-
-def environment(url: str, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
-    return {**kept, "DATABASE_URL": url, **more}
 
 
 def ask(url: str, statement: str) -> tuple[object, ...]:
@@ -100,10 +95,7 @@ def peak_memory(pid: int) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(flights: Path, server_url: str, template: str) -> Iterator[tuple[object, ...]]:
-    name = "undisturbed"
-    url = url_of(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    with copied(server_url, template) as url:
         process = subprocess.Popen([*COMMAND, "run", str(flights)], env=environment(url), stdout=subprocess.DEVNULL)
         peak = 0
         while process.poll() is None:
@@ -111,7 +103,6 @@ def undisturbed(flights: Path, server_url: str, template: str) -> Iterator[tuple
             time.sleep(0.02)
         assert process.returncode == 0
         yield (*ask(url, DIGEST), peak, url)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.mark.slow

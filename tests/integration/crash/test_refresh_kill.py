@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import LOCKS, environment
 
 LINES = 60_000
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -22,10 +24,8 @@ datasets:
   d: {fields: {id: integer, name: text}}
 """
 
-LEASE = {"KASPARRO_LEASE_SECONDS": "2"}
-HELD = """
-SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+LEASE = {"KASPARRO_LEASE_SECONDS": "4"}
+HELD = f"SELECT pid {LOCKS}"
 
 STATE = "SELECT count(*), min(name), max(name) FROM data.d"
 
@@ -37,19 +37,23 @@ def write(folder: Path, word: str, function: str = "lower") -> None:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, database_url: str) -> Begin:
+def begin(tmp_path: Path, database_url: str) -> Iterator[Begin]:
+
     def start(*arguments: str) -> "subprocess.Popen[str]":
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "kasparro", *arguments],
-            env={**kept, "DATABASE_URL": database_url, "KASPARRO_PAGE_BYTES": "65536", **LEASE},
+            env=environment(database_url, KASPARRO_PAGE_BYTES="65536", **LEASE),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=tmp_path,
         )
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        return process
 
-    return start
+    with ExitStack() as stack:
+        yield start
 
 
 def ended(process: "subprocess.Popen[str]") -> None:

@@ -9,13 +9,9 @@ group lets out. Of these tests/unit/house/test_deploy.py reads the templates.
 """
 
 import json
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +30,22 @@ REGIONS = (
     "eu-west-3",
     "eu-north-1",
     "sa-east-1",
+    "ca-central-1",
+    "ap-southeast-2",
 )
 """Moto keeps regions apart, as Amazon does: each test that changes something has one of its own."""
 
 SECRET = "AWS::SecretsManager::Secret"
-START_SECONDS = 60
+
+SERVE = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+"""Serves on a free port, tells it, and ends with the tests."""
 
 
 def is_function(node: object) -> bool:
@@ -260,27 +267,16 @@ def _resolved(node: Any, outputs: Mapping[str, str]) -> Any:
 
 @pytest.fixture(scope="session")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("moto") / "log"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    address = f"http://127.0.0.1:{port}"
-    with log.open("wb") as written, subprocess.Popen(command, stdout=written, stderr=written) as process:
-        try:
-            ends = time.monotonic() + START_SECONDS
-            while not _answers(address):
-                assert process.poll() is None, log.read_text(encoding="utf-8")
-                assert time.monotonic() < ends, "it does not start"
-                time.sleep(0.1)
-            yield address
-        finally:
-            process.terminate()
-
-
-def _answers(address: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{address}/moto-api/data.json", timeout=5):
-        return True
-    return False
+    command = [sys.executable, "-W", "ignore", "-c", SERVE]
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written) as process,
+    ):
+        assert process.stdout is not None
+        port = process.stdout.readline().decode().strip()
+        assert port, log.read_text(encoding="utf-8")
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tests.integration.deploy.conftest import (
 )
 from tests.integration.deploy.templates import TEMPLATES, template
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
+pytestmark = pytest.mark.slow
 
 
 def security_groups(cloud: Cloud) -> dict[str, Any]:

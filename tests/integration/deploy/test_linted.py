@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.integration.deploy.templates import TEMPLATES
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
+pytestmark = pytest.mark.slow
 
 BREAKS = {
     "attribute": ("registry.yaml", "ImageTagMutability: IMMUTABLE", "TagMutability: IMMUTABLE", "E3002"),

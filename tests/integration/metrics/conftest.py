@@ -1,6 +1,5 @@
 """Whole processes: servers on ports of their own, and runs beside them."""
 
-import os
 import re
 import signal
 import subprocess
@@ -13,15 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.integration.conftest import environment
 
 COMMAND = [sys.executable, "-m", "kasparro"]
-
-
-def environment(url: str, **more: str) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_", "OTEL_"))
-    }
-    return {**kept, "DATABASE_URL": url, **more}
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ async def test_one_that_hangs_holds_nobody_up(
     task = asyncio.create_task(deliver(both, seconds=2.0))
     await asyncio.to_thread(hook.came.wait, 10)
     done = await task
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 30, "the one that hangs does so for a minute"
     assert done.sent == 1
     assert done.again == 1
     assert sorted(status for status, _, _ in states(ask)) == ["sent", "waiting"]

@@ -1,7 +1,6 @@
 """Nothing that happened is lost when the process is killed: between its commit and the message, and while it sends."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import LOCKS, environment
 from tests.integration.notify.conftest import Ask, Hook, reply
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -21,7 +21,6 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture
 def start(tmp_path: Path, database_url: str, hook: Hook) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
     ops = {"type": "webhook", "url": hook.url, "group_for": "1s"}
     document = {"sources": {"bad": {"type": "csv", "path": "bad.csv"}}, "notifications": {"ops": ops}}
     (tmp_path / "kasparro.yaml").write_text(json.dumps(document))
@@ -29,7 +28,7 @@ def start(tmp_path: Path, database_url: str, hook: Hook) -> Iterator[Start]:
     def command(*words: str) -> "subprocess.Popen[str]":
         made = subprocess.Popen(
             [sys.executable, "-m", "kasparro", *words],
-            env={**kept, "DATABASE_URL": database_url},
+            env=environment(database_url),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -64,7 +63,7 @@ def test_killed_between_the_end_of_the_run_and_the_message(
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute(f"SELECT pg_advisory_lock({lock})")  # nobody can make messages now
         process = start("run")
-        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        waits = f"SELECT count(*) {LOCKS} AND NOT granted"
         wait_until(lambda: ask(waits) == [(1,)])
         process.send_signal(signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL

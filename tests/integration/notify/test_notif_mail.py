@@ -52,6 +52,15 @@ class Box:
         return self.answer
 
 
+class Listening(Controller):
+    """A server on a port that is free."""
+
+    def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
+
+
 Serve = Callable[..., Controller]
 
 
@@ -65,8 +74,7 @@ def serve(box: Box) -> Iterator[Serve]:
     started: list[Controller] = []
 
     def start(**options: Any) -> Controller:
-        made = Controller(box, hostname="127.0.0.1", port=0, **options)
-        made.port = _free_port()
+        made = Listening(box, hostname="127.0.0.1", port=0, ready_timeout=30, **options)
         made.start()
         started.append(made)
         return made
@@ -74,13 +82,6 @@ def serve(box: Box) -> Iterator[Serve]:
     yield start
     for one in started:
         one.stop()
-
-
-def _free_port() -> int:
-    import socket  # noqa: PLC0415 - for this alone
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

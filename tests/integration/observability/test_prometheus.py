@@ -3,13 +3,12 @@
 import json
 import math
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-import psycopg
 import pytest
-from tests.integration.conftest import url_of
+from tests.integration.conftest import copied
 from tests.integration.observability.conftest import Serving, serving
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "observability"
@@ -137,7 +135,7 @@ def watched(
         "gone": {"type": "csv", "path": "gone.csv"},
     }
     (folder / "kasparro.yaml").write_text(json.dumps({"sources": sources}))
-    with fresh(server_url, template) as url, serving(folder, url, API_KEY=KEY) as served:
+    with copied(server_url, template) as url, serving(folder, url, API_KEY=KEY) as served:
         run(folder, url, 1)
         with prometheus(folder, served) as watching:
             watching.wait('kasparro_runs_total{status="success", source="coins"}')
@@ -148,16 +146,6 @@ def watched(
                 look(served, path)
             watching.wait('kasparro_runs_total{status="success", source="coins"}', lambda found: found == [2.0])
             yield watching
-
-
-@contextmanager
-def fresh(server_url: str, template: str) -> Iterator[str]:
-    """A migrated database of one's own."""
-    name = f"watched_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'.encode())
-        yield url_of(server_url, name)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def look(served: Serving, path: str) -> None:
@@ -183,17 +171,15 @@ def shipped(folder: Path, served: Serving) -> Path:
 def prometheus(folder: Path, served: Serving) -> Iterator[Prometheus]:
     """Start one on a free port, and end it."""
     config, program = shipped(folder, served), tool("prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
     command = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
     log = folder / "prometheus.log"
     with (
         log.open("wb") as said,
-        subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=said, stderr=said) as running,
+        subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stdout=said, stderr=said) as running,
     ):
         try:
             until = time.monotonic() + PATIENCE
-            while not answers(f"http://{address}/-/ready"):
+            while (address := listens(log)) is None or not answers(f"http://{address}/-/ready"):
                 assert running.poll() is None, log.read_text()
                 assert time.monotonic() < until, log.read_text()
                 time.sleep(0.1)
@@ -201,6 +187,12 @@ def prometheus(folder: Path, served: Serving) -> Iterator[Prometheus]:
         finally:
             running.terminate()
             running.wait(30)
+
+
+def listens(log: Path) -> str | None:
+    """Return the address that a Prometheus says it listens on, when it does."""
+    found = re.search(r'"Listening on" address=(\S+)', log.read_text())
+    return None if found is None else found[1]
 
 
 def answers(url: str) -> bool:

@@ -3,17 +3,17 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.integration.conftest import nobody
 from tests.integration.observability.conftest import Collector, Seen
 from tests.integration.stories.conftest import Kasparro, Said, reply
 
@@ -222,16 +222,16 @@ main()
 
 
 @pytest.fixture
-def nobody() -> str:
+def away() -> Iterator[str]:
     """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with nobody() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_collector_that_is_down_disturbs_nothing_and_is_told_of_once(
-    kasparro: Kasparro, nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kasparro: Kasparro, away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", nobody)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", away)
     monkeypatch.setenv("ENVIRONMENT", "production")
     (tmp_path / "a.csv").write_text("id,name\n1,x\n")
     since = time.monotonic()

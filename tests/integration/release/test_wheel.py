@@ -15,7 +15,7 @@ from tests.integration.release.conftest import ROOT, Dist, Installed
 
 from kasparro.version import __version__
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("release")]
+pytestmark = pytest.mark.slow
 
 CODE = ROOT / "src" / "kasparro"
 LINES = 500

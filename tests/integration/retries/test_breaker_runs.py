@@ -1,35 +1,35 @@
 """A host that fails is left alone by every run and every process, and tried again by one request."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.integration.conftest import environment
 from tests.integration.retries.conftest import RECORDS, Ask, Declare, Provider, Reply
 from tests.integration.stories.conftest import Kasparro
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 DOWN = Reply(status=500)
+PATIENCE = 60.0
 
 
 @pytest.fixture
 def start(tmp_path: Path, database_url: str) -> Iterator[Start]:
     """Run the command line in a process of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
     with ExitStack() as stack:
 
         def begin(*arguments: str) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
                 [sys.executable, "-m", "kasparro", *arguments],
                 cwd=tmp_path,
-                env={**kept, "DATABASE_URL": database_url},
+                env=environment(database_url),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -41,8 +41,8 @@ def start(tmp_path: Path, database_url: str) -> Iterator[Start]:
         yield begin
 
 
-def until(done: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -132,29 +132,39 @@ def test_refused_connections_and_answers_cut_short_open_it_and_429_does_not(
     assert ask("SELECT count(*) FROM host_breaker") == [(0,)]
 
 
-def test_one_of_several_processes_tries_the_host_again(
-    kasparro: Kasparro, provider: Provider, declare: Declare, ask: Ask, start: Start
-) -> None:
+def due(
+    kasparro: Kasparro, provider: Provider, declare: Declare, ask: Ask, names: Sequence[str] = ("coins",)
+) -> tuple[int, threading.Event]:
+    """Leave the host of these sources alone, and let it be time to try it: it answers when the event is set.
+
+    Returns how often it was asked so far, too.
+    """
     provider.mood = lambda _number, _page: DOWN
-    names = ("a", "b", "c")
-    http = {"attempts": 3, "breaker": {"failures": 3, "open_seconds": 600}}
+    http = {"attempts": 3, "read_timeout": 2 * PATIENCE, "breaker": {"failures": 3, "open_seconds": 600}}
     declare(dict.fromkeys(names, provider), http=http)
-    assert kasparro("run", "a").code == 1
-    asked = len(provider.asked)
+    assert kasparro("run", names[0]).code == 1
     free = threading.Event()
 
     def slow(_number: int, _page: int) -> None:
-        free.wait(30)
+        free.wait(PATIENCE)
 
     provider.mood = slow
     ask("UPDATE host_breaker SET retry_at = clock_timestamp()")
+    return len(provider.asked), free
+
+
+def test_one_of_several_processes_tries_the_host_again(
+    kasparro: Kasparro, provider: Provider, declare: Declare, ask: Ask, start: Start
+) -> None:
+    names = ("a", "b", "c")
+    asked, free = due(kasparro, provider, declare, ask, names)
     runs = [start("run", name, "--json") for name in names]
     told = [heard(run) for run in runs]
     # Two of them have found out, twice each, that the third is trying the host.
     until(lambda: sum("is trying it now" in line for lines in told for line in lines) >= 4)
     assert len(provider.asked) == asked + 1
     free.set()
-    assert [run.wait(60) for run in runs] == [0, 0, 0]
+    assert [run.wait(PATIENCE) for run in runs] == [0, 0, 0]
     assert keys(ask) == 3 * RECORDS
     assert ask("SELECT state FROM host_breaker") == [("closed",)]
     assert ask(
@@ -165,23 +175,12 @@ def test_one_of_several_processes_tries_the_host_again(
 def test_a_process_that_is_killed_while_it_tries_the_host_keeps_nobody_from_it(
     kasparro: Kasparro, provider: Provider, declare: Declare, ask: Ask, start: Start
 ) -> None:
-    provider.mood = lambda _number, _page: DOWN
-    http = {"attempts": 3, "breaker": {"failures": 3, "open_seconds": 600}}
-    declare({"coins": provider}, http=http)
-    assert kasparro("run").code == 1
-    asked = len(provider.asked)
-    free = threading.Event()
-
-    def slow(_number: int, _page: int) -> None:
-        free.wait(30)
-
-    provider.mood = slow
-    ask("UPDATE host_breaker SET retry_at = clock_timestamp()")
+    asked, free = due(kasparro, provider, declare, ask)
     dead = start("run")
     until(lambda: len(provider.asked) > asked)
     assert ask("SELECT state FROM host_breaker") == [("half_open",)]
     dead.kill()
-    dead.wait(30)
+    dead.wait(PATIENCE)
     free.set()
     provider.mood = lambda _number, _page: None
     ask("UPDATE host_breaker SET retry_at = clock_timestamp()")  # the lease of its probe is over
@@ -193,21 +192,11 @@ def test_a_process_that_is_killed_while_it_tries_the_host_keeps_nobody_from_it(
 def test_a_run_that_is_stopped_while_it_tries_the_host_lets_another_try(
     kasparro: Kasparro, provider: Provider, declare: Declare, ask: Ask, start: Start
 ) -> None:
-    provider.mood = lambda _number, _page: DOWN
-    declare({"coins": provider}, http={"attempts": 3, "breaker": {"failures": 3, "open_seconds": 600}})
-    assert kasparro("run").code == 1
-    asked = len(provider.asked)
-    free = threading.Event()
-
-    def slow(_number: int, _page: int) -> None:
-        free.wait(30)
-
-    provider.mood = slow
-    ask("UPDATE host_breaker SET retry_at = clock_timestamp()")
+    asked, free = due(kasparro, provider, declare, ask)
     run = start("run")
     until(lambda: len(provider.asked) > asked)
     run.terminate()
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     free.set()
     assert ask("SELECT state, retry_at <= clock_timestamp() FROM host_breaker") == [("open", True)]
     assert ask("SELECT status FROM etl_run ORDER BY id DESC LIMIT 1") == [("stopped",)]

@@ -16,10 +16,24 @@ from typing import Any, Self
 
 import psycopg
 import pytest
+from tests.integration.workers.conftest import (
+    EXACT,
+    PAGES,
+    SIZE,
+    Processes,
+    Provider,
+    commit_held,
+    declare,
+    exact,
+    processes,
+    provider,
+)
 
 from kasparro.assembly.up import Patience, keep_server, supervised
 from kasparro.errors import Broken
 from kasparro.store.embedded import EmbeddedServer
+
+__all__ = ["processes", "provider"]
 
 CONFIG: dict[str, Any] = {
     "sources": {
@@ -27,6 +41,15 @@ CONFIG: dict[str, Any] = {
         "planned": {"type": "csv", "path": "bare.csv", "primary_key": "id", "schedule": "@yearly"},
     }
 }
+
+
+OFTEN = """
+from kasparro.assembly import scheduling
+from kasparro.cli.main import main
+scheduling.EVERY = 1.0
+main()
+"""
+"""The command line, which looks every second, and not every half a minute, for what was declared elsewhere."""
 
 
 class Up:
@@ -37,7 +60,7 @@ class Up:
         self.said = folder / "said.txt"
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kasparro", "up", "--port", "0"],
+                [sys.executable, "-c", OFTEN, "up", "--port", "0"],
                 cwd=folder,
                 env={**os.environ, "KASPARRO_HOME": str(folder / "home"), "NO_COLOR": "1", **environment},
                 stdout=output,
@@ -115,7 +138,7 @@ def test_sources_are_run_first_and_served_and_asked_for(up: Up, database_url: st
 
     status, job = up.post("/runs", {"source": "bare"})
     assert (status, job["source"], job["workers"]) == (202, "bare", 1)
-    up.wait(lambda: up.get(f"/queue/{job['id']}")["status"] == "done")
+    up.wait(lambda: (up.get(f"/queue/{job['id']}") or {}).get("status") == "done")
     number = up.get(f"/queue/{job['id']}")["run_id"]
     run = up.get(f"/runs/{number}")
     assert (run["requested_by"], run["job_id"], run["status"], run["unchanged"]) == ("api", job["id"], "success", 0)
@@ -181,32 +204,45 @@ def asked(up: Up, source: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_stop_finishes_the_commit_in_hand_and_the_next_start_goes_on(folder: Path, database_url: str) -> None:
-    lines = "".join(f"{n},{n}\n" for n in range(400_000))
-    (folder / "bare.csv").write_text(f"id,n\n{lines}")
-    small = {"DATABASE_URL": database_url, "KASPARRO_PAGE_BYTES": "65536"}
-    (folder / "kasparro.yaml").write_text(json.dumps({"sources": {"bare": CONFIG["sources"]["bare"]}}))
+def test_a_stop_finishes_the_commit_in_hand_and_the_next_start_goes_on(
+    folder: Path, database_url: str, processes: Processes, provider: Provider
+) -> None:
+    declare(folder, provider.url, "bare")
+    for page in (6, 7):
+        provider.hold("bare", page)
+    small = {"DATABASE_URL": database_url, "ETL_CHECKPOINT_INTERVAL": str(SIZE)}
     with Up(folder, **small) as up:
-        up.wait(lambda: any(one["inserted"] for one in up.runs("bare", "running")))
+        provider.wait_for("bare", 6)
+        with commit_held(processes, provider):
+            up.process.send_signal(signal.SIGTERM)
+            up.wait(lambda: "Stopping after the commit in hand." in up.text())
+        assert up.process.wait(60) == 0, up.text()
+    inserted = "SELECT status, inserted::int FROM etl_run ORDER BY id"
+    assert processes.ask(inserted) == [("stopped", 6 * SIZE)]
+    assert processes.ask(EXACT) == exact("bare", pages=6)
+    provider.let_go()
+    assert processes.ask("SELECT status::text FROM procrastinate_jobs") == [("todo",)]  # it was put back
+    with Up(folder, **small) as up:
+        up.wait(lambda: up.runs("bare"))
         assert up.stop() == 0
-        assert "Stopping after the commit in hand." in up.text()
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    assert processes.ask(inserted) == [("stopped", 6 * SIZE), ("success", (PAGES - 6) * SIZE)]
+    assert processes.ask(EXACT) == exact("bare")
 
-        def single(statement: str) -> Any:
-            row = connection.execute(statement.encode()).fetchone()
-            return None if row is None else row[0]
 
-        assert single("SELECT status FROM etl_run") == "stopped"
-        rows = single("SELECT count(*) FROM normalized_data")
-        assert rows == single("SELECT inserted FROM etl_run")
-        assert 0 < rows < 400_000
-        assert single("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'") == 1  # it was put back
-        with Up(folder, **small) as up:
-            up.wait(lambda: up.runs("bare"))
-            assert up.stop() == 0
-        assert single("SELECT count(*) FROM normalized_data") == 400_000
-        assert single("SELECT sum(inserted) FROM etl_run") == 400_000
-        assert single("SELECT count(*) FROM etl_run") == 2
+@pytest.mark.slow
+def test_told_twice_it_ends_at_once_and_says_so(
+    folder: Path, database_url: str, processes: Processes, provider: Provider
+) -> None:
+    declare(folder, provider.url, "bare")
+    provider.hold("bare", 6)
+    with Up(folder, DATABASE_URL=database_url, ETL_CHECKPOINT_INTERVAL=str(SIZE)) as up:
+        provider.wait_for("bare", 6)
+        with commit_held(processes, provider):
+            up.process.send_signal(signal.SIGTERM)
+            up.process.send_signal(signal.SIGINT)  # so soon that the server has not ended yet, either
+            assert up.process.wait(60) == 130, up.text()
+    assert "Ended at once. What was committed stays; the next run goes on from there." in up.text()
+    assert "Traceback" not in up.text()
 
 
 async def test_a_server_that_does_not_start_ends_all(tmp_path: Path) -> None:

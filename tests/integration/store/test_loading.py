@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from tests.integration.conftest import SESSIONS
 
 from kasparro.errors import Stopped
 from kasparro.model.dataset import Dataset, Field
@@ -264,10 +265,10 @@ async def test_what_the_batch_before_changes_meanwhile_is_looked_at_again(
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute("SELECT FROM etl_checkpoint FOR UPDATE")
         works = [asyncio.ensure_future(at.ledger.commit(at.unit(), batch)) for batch in (first, second)]
-        waiting = """SELECT count(*) FROM pg_stat_activity
-                     WHERE query LIKE '%pg_blocking_pids($1)%' AND pid <> pg_backend_pid()"""
-        while query(database_url, waiting) == [(0,)]:  # noqa: ASYNC110 - PostgreSQL sends no word
-            await asyncio.sleep(0.01)
+        waiting = f"SELECT count(*) {SESSIONS} AND query LIKE '%pg_blocking_pids($1)%'"
+        async with asyncio.timeout(60):
+            while query(database_url, waiting) == [(0,)]:  # noqa: ASYNC110 - PostgreSQL sends no word
+                await asyncio.sleep(0.01)
     counts = await asyncio.gather(*works)
     assert rows(database_url)[0] == ("1", "b")
     assert counts == [Counts(extracted=1, updated=1), Counts(extracted=len(later), updated=1, inserted=len(later) - 1)]

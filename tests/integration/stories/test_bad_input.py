@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.conftest import nobody
 from tests.integration.stories.conftest import Answer, Kasparro, Said, reply
 
 TABLE = "id,title\n1,a\n2,b\n"
@@ -138,10 +139,9 @@ def test_answers_that_are_no_records(  # noqa: PLR0917
 
 
 def test_a_server_that_refuses(kasparro: Kasparro, database_url: str, tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    declared(tmp_path, f"http://127.0.0.1:{port}/items?api_key=hunter22")
-    said = kasparro("run")
+    with nobody() as port:
+        declared(tmp_path, f"http://127.0.0.1:{port}/items?api_key=hunter22")
+        said = kasparro("run")
     failed(said, database_url, f"127.0.0.1:{port}", "tried 2 times")
     assert "hunter22" not in said.out + said.err + str(runs(database_url))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.crash.test_kill import environment
+from tests.integration.conftest import environment
 from tests.integration.stories.conftest import Kasparro, reply
 
 from kasparro.config import load_config

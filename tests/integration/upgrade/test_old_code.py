@@ -4,10 +4,6 @@ The code under test is the old code: a later version is a migration that it does
 """
 
 import asyncio
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 from tests.integration.stories.conftest import Kasparro
+from tests.integration.workers.conftest import EXACT, Processes, Provider, declare, exact
 
 from kasparro.errors import StoreBusy
 from kasparro.store.database import connect
@@ -164,22 +161,16 @@ def test_a_migration_that_others_keep_from_its_tables_gives_way(
 
 
 @pytest.mark.slow
-def test_a_load_goes_on_while_a_newer_version_migrates(database_url: str, tmp_path: Path) -> None:
-    csv(tmp_path, 120_000)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_"))}
-    small = {"KASPARRO_PAGE_BYTES": "65536", "ETL_CHECKPOINT_INTERVAL": "2000", "DATABASE_URL": database_url}
-    command = [sys.executable, "-m", "kasparro", "run"]
-    running = subprocess.Popen(
-        command, env={**kept, **small}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    until = time.monotonic() + 60
-    while rows(database_url, "SELECT count(*) FROM raw_page")[0][0] == 0 and time.monotonic() < until:
-        assert running.poll() is None, running.communicate()[0]
+def test_a_load_goes_on_while_a_newer_version_migrates(
+    processes: Processes, provider: Provider, database_url: str, tmp_path: Path
+) -> None:
+    provider.pages = 100
+    provider.hold("sales", 100)  # so that the load is not over before the migration
+    load = processes.start(declare(tmp_path, provider.url, "sales"), "run")
+    provider.wait_for("sales", 3)
     upgrade(database_url, more_of_everything(database_url))
-    in_the_middle = running.poll() is None
-    said, _ = running.communicate(timeout=120)
-    assert running.returncode == 0, said
-    assert in_the_middle, "the load was over before the migration: make it longer"
-    assert rows(database_url, "SELECT count(*), count(DISTINCT record_key) FROM normalized_data") == [
-        (120_000, 120_000)
-    ]
+    assert load.poll() is None, load.communicate()[0]
+    provider.let_go()
+    said, _ = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+    assert rows(database_url, EXACT) == exact("sales", pages=100)

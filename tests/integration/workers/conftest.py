@@ -1,7 +1,6 @@
 """Workers as processes, and a provider whose pages wait where a test says so."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+from tests.integration.conftest import SESSIONS, environment
 
 COMMAND = [sys.executable, "-m", "kasparro"]
 PAGES, SIZE = 12, 50
 PATIENCE = 60.0
-LEASE = 3
+LEASE = 4
+"""Seconds, of a process that is to be lost. The others have twice as long: who waits for a processor is not lost."""
+
+SHORT = {"KASPARRO_LEASE_SECONDS": str(LEASE)}
 
 
 class Provider:
@@ -124,13 +127,11 @@ def declare(folder: Path, url: str, *sources: str, more: str = "") -> Path:
     return file
 
 
-def environment(url: str, **more: str) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("KASPARRO_", "DATABASE_", "OTEL_"))
-    }
+def of_pages(url: str, **more: str) -> dict[str, str]:
+    """Return the environment of a command."""
     # A commit for each page: a run is somewhere in the middle whenever a test looks.
-    small = {"KASPARRO_LEASE_SECONDS": str(LEASE), "ETL_CHECKPOINT_INTERVAL": str(SIZE)}
-    return {**kept, **small, "DATABASE_URL": url, **more}
+    small = {"KASPARRO_LEASE_SECONDS": str(2 * LEASE), "ETL_CHECKPOINT_INTERVAL": str(SIZE)}
+    return environment(url, **{**small, **more})
 
 
 class Processes:
@@ -145,7 +146,7 @@ class Processes:
         process = self._stack.enter_context(
             subprocess.Popen(
                 [*COMMAND, *words, "--config", str(config)],
-                env=environment(self.url, **more),
+                env=of_pages(self.url, **more),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -165,7 +166,7 @@ class Processes:
     def call(self, config: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*COMMAND, *words, "--config", str(config)],
-            env=environment(self.url),
+            env=of_pages(self.url),
             capture_output=True,
             text=True,
             cwd=config.parent,
@@ -216,6 +217,17 @@ def _end(process: "subprocess.Popen[str]") -> None:
 def processes(database_url: str) -> Iterator[Processes]:
     with ExitStack() as stack:
         yield Processes(database_url, stack)
+
+
+@contextmanager
+def commit_held(processes: Processes, provider: Provider) -> Iterator[None]:
+    """Answer page 6, which is held back; its commit is begun, as all before are done, and cannot end in the block."""
+    processes.until(f"SELECT extracted = {5 * SIZE} FROM etl_run")
+    with psycopg.connect(processes.url) as connection:
+        connection.execute("LOCK TABLE raw_page IN SHARE ROW EXCLUSIVE MODE")
+        provider.let_go_of(6)
+        processes.until(f"SELECT count(*) > 0 {SESSIONS} AND wait_event_type = 'Lock'")
+        yield
 
 
 Stop = Callable[["subprocess.Popen[str]"], str]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.integration.conftest import LOCKS
 
 from kasparro.errors import Conflict, Stopped, StoreBusy
 from kasparro.ingestion.runner import explained
@@ -33,7 +34,7 @@ async def begin(database: Database) -> AsyncIterator[Callable[..., Awaitable[Beg
 
 Begin = Callable[..., Awaitable[Begun]]
 
-LOCK = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+LOCK = f"SELECT pid {LOCKS} AND objsubid = 1"
 
 
 async def one(database: Database, statement: str, **facts: object) -> object:
@@ -129,13 +130,12 @@ async def test_a_heartbeat_that_fails_ends_the_work(database: Database, begin: B
         finally:
             left.set()
 
-    during = asyncio.create_task(first.lease.during(work()))
-    await entered.wait()
     assert await one(database, f"SELECT pg_terminate_backend(pid, 10000) FROM ({LOCK}) AS held")
-    second = await begin()
+    second = await begin()  # before the first one beats
     async with asyncio.timeout(30):
         with pytest.raises(Stopped, match=f"Run {first.run_id} of one was not heard of .* another run has gone on"):
-            await during
+            await first.lease.during(work())
+    assert entered.is_set()
     assert left.is_set()
     assert second.run_id > first.run_id
 

@@ -28,7 +28,7 @@ def test_the_database_crashes_three_times_under_load(
             for source in sources:
                 provider.hold(source, page)
         processes.queue(config)
-        patient = {"KASPARRO_LEASE_SECONDS": "60"}
+        patient = {"KASPARRO_LEASE_SECONDS": "60"}  # nobody is lost, however long a start of the server takes
         workers = [processes.worker(config, name, "--concurrency", "2", **patient) for name in ("one", "two")]
         for page in (3, 6, 9):
             for source in sources:

@@ -2,12 +2,21 @@
 
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-from tests.integration.workers.conftest import EXACT, LEASE, Processes, Provider, Stop, declare, exact, said_to_stop
+from tests.integration.conftest import LOCKS, SESSIONS
+from tests.integration.workers.conftest import (
+    EXACT,
+    LEASE,
+    SHORT,
+    Processes,
+    Provider,
+    Stop,
+    commit_held,
+    declare,
+    exact,
+    said_to_stop,
+)
 
 RUNS = "SELECT source, status, trigger FROM etl_run ORDER BY id"
 
@@ -19,8 +28,7 @@ def test_workers_drain_a_queue_and_run_each_source_once(
     config = declare(tmp_path, provider.url, *sources)
     processes.queue(config)
     workers = [
-        processes.start(config, "worker", "--name", name, "--concurrency", "2", KASPARRO_LEASE_SECONDS="60")
-        for name in ("one", "two", "three")
+        processes.start(config, "worker", "--name", name, "--concurrency", "2") for name in ("one", "two", "three")
     ]
     processes.drained()
     said = [stop(worker) for worker in workers]
@@ -55,26 +63,15 @@ def test_one_run_of_a_source_at_a_time_and_the_next_one_waits_behind_it(
     assert processes.ask(EXACT) == exact("slow")
 
 
-@contextmanager
-def commit_held(processes: Processes, provider: Provider) -> Iterator[None]:
-    """Answer what is held back; the commit that follows is begun, and cannot end in the block."""
-    with psycopg.connect(processes.url) as connection:
-        connection.execute("LOCK TABLE raw_page IN SHARE ROW EXCLUSIVE MODE")
-        provider.let_go_of(6)
-        processes.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        yield
-
-
 def test_a_worker_that_is_told_to_stop_ends_the_commit_in_hand_and_another_goes_on(
     processes: Processes, provider: Provider, tmp_path: Path, stop: Stop
 ) -> None:
     config = declare(tmp_path, provider.url, "slow")
     provider.hold("slow", 6)
     provider.hold("slow", 8)
-    first = processes.worker(config, "first")
+    first = processes.worker(config, "first", **SHORT)
     processes.queue(config, "slow")
     provider.wait_for("slow", 6)
-    processes.until("SELECT extracted = 250 FROM etl_run")
     second = processes.worker(config, "second")
     with commit_held(processes, provider):
         first.send_signal(signal.SIGTERM)
@@ -112,6 +109,7 @@ def test_a_worker_that_is_told_twice_ends_at_once_and_its_job_waits(
         first.send_signal(signal.SIGTERM)
         out, _ = first.communicate(timeout=60)
     assert first.returncode == 130, out
+    assert "Ended at once. What was committed stays" in out, out
     assert "Traceback" not in out, out
     assert processes.ask("SELECT status::text, attempts FROM procrastinate_jobs") == [("todo", 1)]
     assert processes.ask("SELECT count(*) FROM worker") == [(0,)]
@@ -126,7 +124,7 @@ def test_a_killed_worker_is_found_and_its_run_goes_on_elsewhere(
 ) -> None:
     config = declare(tmp_path, provider.url, "slow")
     provider.hold("slow", 6)
-    first = processes.worker(config, "first")
+    first = processes.worker(config, "first", **SHORT)
     processes.queue(config, "slow")
     provider.wait_for("slow", 6)
     second = processes.worker(config, "second")
@@ -146,7 +144,7 @@ def test_a_frozen_worker_loses_its_run_and_its_commit_is_refused(
 ) -> None:
     config = declare(tmp_path, provider.url, "slow")
     provider.hold("slow", 6)
-    first = processes.worker(config, "first")
+    first = processes.worker(config, "first", **SHORT)
     processes.queue(config, "slow")
     provider.wait_for("slow", 6)  # it has committed pages, and waits for this one
     first.send_signal(signal.SIGSTOP)
@@ -177,12 +175,12 @@ def test_a_worker_that_is_frozen_in_the_middle_of_a_commit_is_in_nobody_s_way(
 ) -> None:
     config = declare(tmp_path, provider.url, "slow")
     provider.hold("slow", 6)
-    first = processes.worker(config, "first")
+    first = processes.worker(config, "first", **SHORT)
     processes.queue(config, "slow")
     provider.wait_for("slow", 6)
     with commit_held(processes, provider):
         first.send_signal(signal.SIGSTOP)
-    processes.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    processes.until(f"SELECT count(*) > 0 {SESSIONS} AND state = 'idle in transaction'")
     second = processes.worker(config, "second")
     processes.drained()
     first.send_signal(signal.SIGCONT)
@@ -201,7 +199,7 @@ def test_a_worker_has_no_more_in_hand_than_it_may(
     for source in sources:
         provider.hold(source, 2)
     processes.queue(config)
-    worker = processes.worker(config, "one", "--concurrency", "2", KASPARRO_LEASE_SECONDS="60")
+    worker = processes.worker(config, "one", "--concurrency", "2")
     provider.wait_for("a", 2)
     provider.wait_for("b", 2)
     statuses = "SELECT status::text FROM procrastinate_jobs ORDER BY id"
@@ -217,14 +215,14 @@ def test_a_run_of_the_command_line_that_is_frozen_is_taken_over_too(
 ) -> None:
     config = declare(tmp_path, provider.url, "slow")
     provider.hold("slow", 6)
-    first = processes.start(config, "run")
+    first = processes.start(config, "run", **SHORT)
     provider.wait_for("slow", 6)
     refused = processes.call(config, "run")
     assert refused.returncode == 1
     assert re.search(r"Another run of slow is under way \(run 1 by \S+, since", refused.stderr)
     first.send_signal(signal.SIGSTOP)
     # The server ends the silent session, and with it the lock: nobody has to kill anything.
-    processes.until("SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1")
+    processes.until(f"SELECT count(*) = 0 {LOCKS} AND objsubid = 1")
     second = processes.start(config, "run")
     provider.wait_for("slow", 6, times=2)
     first.send_signal(signal.SIGCONT)
@@ -252,6 +250,7 @@ def test_a_job_waits_for_a_run_that_was_started_by_hand(
     processes.drained()
     said = stop(worker)
     assert said.count("job waits") == 1
+    assert "slow: failed" not in said
     assert processes.ask(RUNS) == [("slow", "success", "run"), ("slow", "success", "run")]  # and no failed one
     assert processes.ask(EXACT) == exact("slow")
 
