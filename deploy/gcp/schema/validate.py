@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,16 @@ def read(folder: Path) -> dict[str, Any]:
         kind: {} for kind in ("resource", "ephemeral", "variable", "locals", "output", "terraform")
     }
     for path in sorted(folder.glob("*.tf")):
-        with path.open(encoding="utf-8") as file:
-            document = hcl2.load(file)
-        for kind, blocks in document.items():
+        for kind, blocks in _parsed(path.read_text(encoding="utf-8")).items():
             for one in blocks if kind not in MARKS else ():
                 _take(found, kind, one, path)
     return found
+
+
+@cache
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parse a file; the same text only once, as nothing changes what comes of it and parsing is dear."""
+    return hcl2.loads(text)
 
 
 def _take(found: dict[str, Any], kind: str, one: Mapping[str, Any], path: Path) -> None:

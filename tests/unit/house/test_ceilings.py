@@ -1,9 +1,9 @@
 """Files fit a head, functions fit a screen; what only prose says drifts."""
 
-import ast
 from pathlib import Path
 
 import pytest
+from tests.unit.house.code import code
 
 ROOT = Path(__file__).parents[3]
 FILE_LINES = 300
@@ -39,13 +39,10 @@ def test_a_test_file_fits_a_head(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=shown)
 def test_functions_fit_a_screen_and_modules_say_why_they_exist(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if tree.body:
-        assert ast.get_docstring(tree), "a module without a docstring"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            size = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert size <= FUNCTION_LINES, f"{node.name} has {size} lines"
+    found = code(path)
+    assert found.empty or found.docstring, "a module without a docstring"
+    for name, size in found.functions:
+        assert size <= FUNCTION_LINES, f"{name} has {size} lines"
 
 
 EMPTY_WORDS = {"manager", "service", "handler", "helper", "helpers", "util", "utils", "common", "base", "factory"}
@@ -54,7 +51,6 @@ EMPTY_WORDS = {"manager", "service", "handler", "helper", "helpers", "util", "ut
 @pytest.mark.parametrize("path", SOURCES, ids=shown)
 def test_names_name_something(path: Path) -> None:
     words = set(path.stem.split("_"))
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ClassDef):
-            words |= {part.lower() for part in "".join(f" {c}" if c.isupper() else c for c in node.name).split()}
+    for name in code(path).classes:
+        words |= {part.lower() for part in "".join(f" {c}" if c.isupper() else c for c in name).split()}
     assert not words & EMPTY_WORDS

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,7 @@ TARGETS = [
 ]
 
 
+@cache
 def read_yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
 

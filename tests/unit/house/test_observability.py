@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ RECORDED = re.compile(r"\b(?:source:)?kasparro:\w+(?::\w+)?|\bsource:kasparro_\w
 GROUPED = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
 
 
+@cache
 def read(name: str) -> Any:
     return YAML(typ="safe").load(FOLDER / name)
 

@@ -1,12 +1,12 @@
 """What may be imported where, beyond the layers that import-linter checks."""
 
-import ast
 import re
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from tests.unit.house.code import code
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "kasparro"
@@ -28,19 +28,6 @@ ALLOWED = {
 STANDARD_ONLY = {"model", "errors"}
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        match node:
-            case ast.Import():
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            case ast.ImportFrom(module=str(module)):
-                found.add(module.split(".")[0])
-            case _:
-                pass
-    return found
-
-
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -50,7 +37,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_libraries_stay_in_their_rooms(path: Path) -> None:
-    for library in imports(path) & set(ALLOWED):
+    for library in code(path).imports & set(ALLOWED):
         assert room(path) in ALLOWED[library], f"{library} is not imported in {room(path)}"
 
 
@@ -58,15 +45,14 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
 def test_the_environment_is_read_in_config_alone(path: Path) -> None:
     if room(path) == "config":
         return
-    text = path.read_text(encoding="utf-8")
-    assert "environ" not in {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
-    assert "getenv" not in text
+    assert "environ" not in code(path).attributes
+    assert "getenv" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_model_needs_only_the_standard_library(path: Path) -> None:
     if room(path) in STANDARD_ONLY:
-        assert imports(path) <= set(sys.stdlib_module_names) | {"kasparro"}
+        assert code(path).imports <= set(sys.stdlib_module_names) | {"kasparro"}
 
 
 def test_every_dependency_is_explained() -> None:
