@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import nlargest
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,8 +60,7 @@ def instant(moment: datetime) -> str:
 
 def scheduled(flight: Row) -> datetime:
     """Return when a flight should have left, in UTC: `time_hour` is its hour."""
-    hour = datetime.strptime(flight["time_hour"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    return hour + timedelta(minutes=int(flight["minute"]))
+    return datetime.fromisoformat(flight["time_hour"]) + timedelta(minutes=int(flight["minute"]))
 
 
 PLANE = ("manufacturer", "model", "type", "engine", "engines", "seats", "year")

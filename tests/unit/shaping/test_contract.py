@@ -28,6 +28,8 @@ from kasparro.shaping.shaper import Shaper
 Accepted = dict[str, tuple[str, ...]]
 
 WORDS: tuple[Word, ...] = ("evolve", "discard_row", "discard_value")
+MANY = max(250, settings().max_examples)
+"""More than is drawn elsewhere: each of three words for fields with each of three for types, and any types."""
 
 
 def json_page(*records: Any) -> Page:
@@ -115,7 +117,7 @@ PATHS = st.sampled_from(["a", "b", "c", "d", "a.a", "a.b", "b.a", "c.c", "a.a.a"
 ACCEPTED = st.dictionaries(PATHS, TYPES, max_size=9)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(RECORDS, RECORDS, ACCEPTED, st.sampled_from(WORDS), st.sampled_from(WORDS))
 def test_json_records_are_told_apart_as_value_by_value(
     first: list[Any], second: list[Any], accepted: Accepted, fields: Word, types: Word
@@ -168,7 +170,7 @@ CELLS = st.sampled_from(
 TABLES = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[CELLS] * width), min_size=1, max_size=8))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=MANY, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     TABLES, ACCEPTED, st.sampled_from(WORDS), st.sampled_from(WORDS), st.sampled_from([("",), ("", "NA"), ("NA",), ()])
 )
