@@ -228,7 +228,8 @@ class Hands(JobManager):
                     return (await connection.execute(self._sql["finish"], facts)).rowcount > 0
                 case Again():
                     queue = Queue(self._database)
-                    return await put_back(connection, job, wait=ended.wait, tries=ended.tries, queue=queue)
+                    told = None if ended.tries is None else {"tries": ended.tries}
+                    return await put_back(connection, job, wait=ended.wait, told=told, queue=queue)
                 case _:
                     assert_never(ended)
 

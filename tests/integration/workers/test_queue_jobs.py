@@ -145,6 +145,25 @@ async def test_many_look_for_lost_workers_and_each_job_goes_back_once(database: 
     assert await ask(database, "SELECT count(*) FROM procrastinate_workers WHERE id <> 0") <= [(1,)]
 
 
+async def test_a_job_that_takes_its_workers_down_waits_longer_and_longer(database: Database, worker: Make) -> None:
+    await Queue(database).put(None, source="a", by="cli")
+    waits = []
+    for _ in range(11):
+        hands = worker("next")
+        number = await hands.register_worker()
+        await ask(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+        await taken(hands, number)
+        await lose(database, number)
+        await recover(database)
+        left = "coalesce(round(extract(epoch FROM scheduled_at - now())), 0)::int"
+        ((status, seconds),) = await ask(database, f"SELECT status::text, {left} FROM procrastinate_jobs")
+        assert status == "todo"
+        waits.append(seconds)
+    assert waits[:5] == [0] * 5
+    for seconds, wanted in zip(waits[5:], (60, 120, 240, 480, 960, 960), strict=True):
+        assert wanted - 30 <= seconds <= wanted  # less what has passed since
+
+
 async def test_a_server_that_came_back_just_now_has_heard_nobody(database: Database, worker: Make) -> None:
     hands = worker("first")
     number = await hands.register_worker()

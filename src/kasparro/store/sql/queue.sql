@@ -83,7 +83,7 @@ DELETE FROM worker WHERE id IN (
 RETURNING id, name, host, pid
 
 -- orphans: jobs in the hands of nobody; whoever else looks for them now has the others
-SELECT id, worker_id, attempts FROM procrastinate_jobs AS job
+SELECT id, worker_id, attempts, coalesce((args -> 'lost')::int, 0) FROM procrastinate_jobs AS job
 WHERE status = 'doing' AND task_name = %(task)s AND NOT EXISTS (SELECT FROM worker WHERE worker.id = job.worker_id)
 ORDER BY id FOR UPDATE SKIP LOCKED
 
@@ -94,7 +94,7 @@ DELETE FROM procrastinate_workers WHERE id IN (
     FOR UPDATE SKIP LOCKED)
 
 -- strays: jobs that a worker is said to have in hand, and knows nothing of: the answer to its question was lost
-SELECT id, worker_id, attempts FROM procrastinate_jobs
+SELECT id, worker_id, attempts, coalesce((args -> 'lost')::int, 0) FROM procrastinate_jobs
 WHERE worker_id = %(worker)s AND status = 'doing' AND id <> ALL (%(held)s) FOR UPDATE SKIP LOCKED
 
 -- forget: what ended more than a day ago; the history is in etl_run
