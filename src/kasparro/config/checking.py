@@ -155,6 +155,8 @@ def _note(given: _Given, inner: Place, errors: Sequence[Error], mistakes: Mistak
     display = None if secret and first["type"] != "union_tag_invalid" else mistakes.shown(where, value)
     if first["type"] in EXPECTED:
         mistakes.add(where, mismatch([error["type"] for error in errors], value, display))
+    elif first["type"] in _JUDGED and mistakes.is_closed(where):
+        pass  # the class has judged a whole of which a part is not known
     elif first["type"] in _JUDGED and mistakes.shown(where, value) is None:
         mistakes.add(where, "is not valid")
     else:

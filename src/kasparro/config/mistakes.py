@@ -90,6 +90,10 @@ class Mistakes:
         """Return whether a mistake was found in the place or what it holds."""
         return any(found.place[: len(place)] == place for found in self._found)
 
+    def is_closed(self, place: Place) -> bool:
+        """Return whether enough was said of the place or of something that it holds."""
+        return any(closed[: len(place)] == place for closed in self._closed)
+
     def raise_any(self) -> None:
         """Raise Misconfigured that names every mistake, if there is one."""
         subject = "the declaration" if self._file is None else self._file

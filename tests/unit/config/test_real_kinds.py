@@ -126,3 +126,18 @@ def test_mistakes_of_real_kinds(source: dict[str, Any], said: str) -> None:
         declare_sources({"a": source})
     assert str(caught.value).startswith(said)
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "api", "url": "https://x", "auth": {"type": "bearer", "token": "${NOWHERE}"}},
+        {"type": "api", "url": "${NOWHERE}"},
+        {"type": "csv", "path": "${NOWHERE}"},
+    ],
+)
+def test_a_missing_variable_is_no_empty_value_too(source: dict[str, Any]) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        declare_sources({"a": source}, environ={})
+    (mistake,) = caught.value.facts["mistakes"]
+    assert mistake["problem"].startswith("the environment variable NOWHERE is not set")
