@@ -10,6 +10,12 @@ from kasparro.cli.exits import INTERRUPTED
 from kasparro.cli.main import command_line
 
 HEAVY = {"numpy", "duckdb", "httpx2", "msgspec", "feedparser", "fastapi", "uvicorn"}
+AT_ONCE = "Ended at once. What was committed stays; the next run goes on from there.\n"
+
+
+def ended(code: str) -> subprocess.CompletedProcess[str]:
+    """Return what became of a fresh interpreter that ran this."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
 
 
 def loaded_by(statements: str) -> set[str]:
@@ -53,7 +59,7 @@ def test_ctrl_c_while_it_is_loaded_ends_it_without_a_traceback() -> None:
         "import signal\nfrom kasparro.cli import main\n"
         "main.command_line = lambda words: signal.raise_signal(signal.SIGINT)\nmain.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = ended(code)
     assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
 
 
@@ -77,9 +83,9 @@ def test_the_second_signal_ends_a_command_at_once_and_says_so(second: str) -> No
         "main.command_line = made\n"
         "main.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    done = ended(code)
     assert (done.returncode, done.stdout) == (INTERRUPTED, "Stopping\n")
-    assert done.stderr == "Ended at once. What was committed stays; the next run goes on from there.\n"
+    assert done.stderr == AT_ONCE
 
 
 @pytest.mark.parametrize("ignored", [True, False])
@@ -105,7 +111,7 @@ def test_sigterm_before_and_after_the_work_closes_what_is_open(when: str, *, ign
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    done = ended(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\ninterrupted\n", "")
 
 
@@ -126,9 +132,9 @@ def test_the_third_signal_waits_for_nothing_and_leaves_no_traceback(third: str) 
         "        time.sleep(60)\n"
         "run_async(lambda: with_stop(body, lambda: None))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    done = ended(code)
     assert done.returncode == INTERRUPTED
-    assert done.stderr == "Ended at once. What was committed stays; the next run goes on from there.\n"
+    assert done.stderr == AT_ONCE
 
 
 def test_three_signals_at_the_same_moment_are_told_of_once() -> None:
@@ -141,6 +147,6 @@ def test_three_signals_at_the_same_moment_are_told_of_once() -> None:
         "    await asyncio.sleep(60)\n"
         "run_async(lambda: with_stop(body, lambda: print('Stopping', flush=True)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    done = ended(code)
     assert (done.returncode, done.stdout) == (INTERRUPTED, "Stopping\n")
-    assert done.stderr == "Ended at once. What was committed stays; the next run goes on from there.\n"
+    assert done.stderr == AT_ONCE
